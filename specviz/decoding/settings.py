@@ -1,0 +1,59 @@
+"""What may be asked of a generation: one clear sentence for what may not, before any model runs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+from specviz.trace import Settings
+
+MAX_DRAFT_TOKENS = 64
+"""Longer drafts are refused: a verify pass that wide never pays, and engines limit its width."""
+MAX_TEMPERATURE = 100.0
+MAX_SEED = 2**32 - 2
+"""llama.cpp keeps 2**32 - 1 for "draw one"."""
+
+
+def check_settings(**given: Any) -> Settings:
+    """Build `Settings` from keywords.
+
+    Raises
+    ------
+    TypeError
+        If a keyword is unknown or of the wrong type.
+    ValueError
+        If a value is out of range.
+    """
+    unknown = given.keys() - set(Settings.__struct_fields__)
+    if unknown:
+        raise TypeError(
+            f"unknown setting {', '.join(sorted(unknown))}; there are {', '.join(sorted(Settings.__struct_fields__))}"
+        )
+    stop = given.get("stop", ())
+    if isinstance(stop, str):
+        given = given | {"stop": (stop,)}
+    try:
+        settings = msgspec.convert(given, Settings)
+    except msgspec.ValidationError as error:
+        raise TypeError(str(error).replace("$.", "")) from None
+    _within("max_tokens", settings.max_tokens, 1, None)
+    _within("num_draft_tokens", settings.num_draft_tokens, 0, MAX_DRAFT_TOKENS)
+    _within("temperature", settings.temperature, 0, MAX_TEMPERATURE)
+    _within("p_min", settings.p_min, 0, 1)
+    _within("seed", settings.seed, 0, MAX_SEED)
+    _within("top_k", settings.top_k, 0, 20)
+    _within("baseline_tokens", settings.baseline_tokens, 0, 256)
+    _within("baseline_every", settings.baseline_every, 1, None)
+    if any(not one for one in settings.stop):
+        raise ValueError("a stop string must not be empty")
+    return settings
+
+
+def _within(name: str, value: float | None, low: float, high: float | None) -> None:
+    if value is None:
+        return
+    if math.isnan(value) or value < low or (high is not None and value > high):
+        allowed = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
+        raise ValueError(f"{name} must be {allowed}, got {value!r}")

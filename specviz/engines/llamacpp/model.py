@@ -1,0 +1,158 @@
+"""A loaded GGUF model: weights, vocabulary, metadata."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cached_property
+from pathlib import Path
+
+from specviz.engines.errors import ModelFileError
+from specviz.engines.llamacpp.library import clear_log, library, log_reason
+from specviz.trace import ModelInfo
+
+
+class Model:
+    """Weights and vocabulary of one GGUF file.
+
+    Parameters
+    ----------
+    path
+        The file (of a split model, its first part).
+    n_gpu_layers
+        Layers placed on the GPU; -1: all of them.
+    vocab_only
+        Load no weights.
+
+    Raises
+    ------
+    ModelFileError
+        With llama.cpp's own reason.
+    """
+
+    def __init__(self, path: str, *, n_gpu_layers: int = 0, vocab_only: bool = False) -> None:
+        self.lib = lib = library()
+        self.path = path
+        params = lib.llama_model_default_params()
+        params.n_gpu_layers = n_gpu_layers
+        params.vocab_only = vocab_only
+        clear_log()
+        self.handle = lib.llama_model_load_from_file(path.encode(), params)
+        if not self.handle:
+            raise ModelFileError(f"cannot load {Path(path).name}: {log_reason()}")
+        self.vocab = lib.llama_model_get_vocab(self.handle)
+        self.n_vocab: int = lib.llama_vocab_n_tokens(self.vocab)
+        self._pieces: dict[int, bytes] = {}
+
+    @cached_property
+    def info(self) -> ModelInfo:
+        """What a trace remembers of it (`n_ctx` is the context length it was trained for)."""
+        buffer = ctypes.create_string_buffer(256)
+        self.lib.llama_model_desc(self.handle, buffer, len(buffer))
+        description = buffer.value.decode("utf-8", "replace").split(" ", 2)
+        return ModelInfo(
+            name=Path(self.path).name.removesuffix(".gguf"),
+            architecture=self.metadata("general.architecture") or description[0],
+            quantization=description[2] if len(description) > 2 else "",
+            n_params=self.lib.llama_model_n_params(self.handle),
+            n_vocab=self.n_vocab,
+            n_ctx=self.lib.llama_model_n_ctx_train(self.handle),
+            size_bytes=self.lib.llama_model_size(self.handle),
+        )
+
+    def metadata(self, key: str) -> str | None:
+        """Return a metadata value as text; None if there is none."""
+        buffer = ctypes.create_string_buffer(1 << 16)
+        n = self.lib.llama_model_meta_val_str(self.handle, key.encode(), buffer, len(buffer))
+        return None if n < 0 else buffer.value.decode("utf-8", "replace")
+
+    @cached_property
+    def chat_template(self) -> str | None:
+        """The Jinja template that the model was trained with."""
+        template = self.lib.llama_model_chat_template(self.handle, None)
+        return template.decode("utf-8", "replace") if template else None
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """Return the token ids of a text.
+
+        `add_special`: with the model's begin token where it wants one. `parse_special`: names of control tokens in the
+        text become those tokens.
+        """
+        data = text.encode("utf-8", "replace")
+        capacity = len(data) + 16
+        while True:
+            buffer = (self.lib.llama_token * capacity)()
+            n: int = self.lib.llama_tokenize(
+                self.vocab, data, len(data), buffer, capacity, add_special, parse_special
+            )
+            if n >= 0:
+                return list(buffer[:n])
+            capacity = -n
+
+    def piece(self, token: int) -> bytes:
+        """Return the bytes of a token; of a control token its name."""
+        piece = self._pieces.get(token)
+        if piece is None:
+            size = 64
+            while True:
+                buffer = ctypes.create_string_buffer(size)
+                n = self.lib.llama_token_to_piece(self.vocab, token, buffer, size, 0, True)
+                if n >= 0:
+                    break
+                size = -n
+            piece = self._pieces[token] = buffer.raw[:n]
+        return piece
+
+    def is_control(self, token: int) -> bool:
+        """Whether a token is no text: begin, end of turn and the like."""
+        return bool(self.lib.llama_vocab_is_control(self.vocab, token)) or self.is_end(token)
+
+    def is_end(self, token: int) -> bool:
+        """Whether a token ends a generation."""
+        return bool(self.lib.llama_vocab_is_eog(self.vocab, token))
+
+    @cached_property
+    def end_tokens(self) -> list[int]:
+        """All tokens that end a generation."""
+        return [token for token in range(self.n_vocab) if self.is_end(token)]
+
+    def special_text(self, which: str) -> str:
+        """Text of the `bos` or `eos` token; empty if the model has none."""
+        token = getattr(self.lib, f"llama_vocab_{which}")(self.vocab)
+        return self.piece(token).decode("utf-8", "replace") if token >= 0 else ""
+
+    def close(self) -> None:
+        """Free the weights."""
+        if self.handle:
+            self.lib.llama_model_free(self.handle)
+            self.handle = None
+
+
+MAX_SIZE_DIFFERENCE = 128
+FIRST_COMPARED_TOKEN = 5
+
+
+def difference(main: Model, draft: Model) -> str | None:
+    """Say why a draft cannot serve a main model, by llama.cpp's rule; None if it can.
+
+    The rule is `common_speculative_are_compatible` of llama.cpp's common/speculative.cpp: equal vocabulary type, equal
+    add-BOS/EOS flags and ids where they are on, sizes within 128, equal token texts from id 5 on.
+    """
+    lib, a, b = main.lib, main.vocab, draft.vocab
+    if lib.llama_vocab_type(a) != lib.llama_vocab_type(b):
+        return f"their tokenizers are of different kinds ({lib.llama_vocab_type(a)} and {lib.llama_vocab_type(b)})"
+    for name in ("bos", "eos"):
+        adds_a = getattr(lib, f"llama_vocab_get_add_{name}")(a)
+        adds_b = getattr(lib, f"llama_vocab_get_add_{name}")(b)
+        if adds_a != adds_b:
+            return f"only one of them adds the {name.upper()} token"
+        id_a, id_b = getattr(lib, f"llama_vocab_{name}")(a), getattr(lib, f"llama_vocab_{name}")(b)
+        if adds_a and id_a != id_b:
+            return f"their {name.upper()} tokens differ ({id_a} and {id_b})"
+    if abs(main.n_vocab - draft.n_vocab) > MAX_SIZE_DIFFERENCE:
+        return f"their vocabularies have {main.n_vocab:,} and {draft.n_vocab:,} tokens"
+    text = lib.llama_vocab_get_text
+    for id in range(FIRST_COMPARED_TOKEN, min(main.n_vocab, draft.n_vocab)):
+        if text(a, id) != text(b, id):
+            words = [text(vocab, id).decode("utf-8", "replace") for vocab in (a, b)]
+            return f"token {id} is {words[0]!r} in the main model and {words[1]!r} in the draft"
+    return None

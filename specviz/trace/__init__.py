@@ -1,0 +1,50 @@
+"""What happened in one generation: pure data, its statistics, its file format.
+
+Imports nothing else of specviz. Start with `Round` in `events.py`; everything shown, saved or measured elsewhere is a
+projection of a list of those.
+"""
+
+from specviz.trace.curves import Curves
+from specviz.trace.events import (
+    Baseline,
+    Event,
+    Fate,
+    Header,
+    ModelInfo,
+    Pieces,
+    Provenance,
+    Round,
+    Settings,
+    StopReason,
+    Summary,
+)
+from specviz.trace.files import TraceError, TraceWarning, read_trace, write_trace
+from specviz.trace.stats import PositionRate, Stats, Tally
+from specviz.trace.text import TokenDecoder
+from specviz.trace.trace import Rounds, Token, Trace
+
+__all__ = [
+    "Baseline",
+    "Curves",
+    "Event",
+    "Fate",
+    "Header",
+    "ModelInfo",
+    "Pieces",
+    "PositionRate",
+    "Provenance",
+    "Round",
+    "Rounds",
+    "Settings",
+    "Stats",
+    "StopReason",
+    "Summary",
+    "Tally",
+    "Token",
+    "TokenDecoder",
+    "Trace",
+    "TraceError",
+    "TraceWarning",
+    "read_trace",
+    "write_trace",
+]
