@@ -1,1 +1,103 @@
-"""specviz"""
+"""specviz: explore speculative decoding in notebooks.
+
+>>> import specviz as sv
+>>> sv.explore()                                     # the dashboard, on the demo pair
+>>> with sv.load() as pair:
+...     trace = pair.generate("Explain the Pythagorean theorem")
+>>> trace.stats.draft_acceptance_rate, trace.stats.tokens_per_second
+
+Names are imported when they are first used, so that `import specviz` is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from specviz.engines.errors import (
+        EngineCrashed,
+        EngineError,
+        EngineMissingError,
+        IncompatibleDraftError,
+        ModelFileError,
+        PromptError,
+    )
+    from specviz.models import ModelNotFoundError
+    from specviz.pair import Generation, Pair, load
+    from specviz.trace import Round, Stats, Trace, TraceError, read_trace
+    from specviz.widgets import (
+        AcceptancePlot,
+        Explorer,
+        Feed,
+        SpeedupPlot,
+        StatsTable,
+        ThroughputPlot,
+        TokenStream,
+        explore,
+    )
+
+_HOMES = {
+    "specviz.pair": ("Generation", "Pair", "load"),
+    "specviz.trace": ("Round", "Stats", "Trace", "TraceError", "read_trace"),
+    "specviz.models": ("ModelNotFoundError",),
+    "specviz.engines.errors": (
+        "EngineCrashed",
+        "EngineError",
+        "EngineMissingError",
+        "IncompatibleDraftError",
+        "ModelFileError",
+        "PromptError",
+    ),
+    "specviz.widgets": (
+        "AcceptancePlot",
+        "Explorer",
+        "Feed",
+        "SpeedupPlot",
+        "StatsTable",
+        "ThroughputPlot",
+        "TokenStream",
+        "explore",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: RUF022
+    "explore",
+    "load",
+    "read_trace",
+    "Pair",
+    "Generation",
+    "Trace",
+    "Round",
+    "Stats",
+    "Explorer",
+    "Feed",
+    "TokenStream",
+    "AcceptancePlot",
+    "ThroughputPlot",
+    "SpeedupPlot",
+    "StatsTable",
+    "EngineError",
+    "EngineCrashed",
+    "EngineMissingError",
+    "IncompatibleDraftError",
+    "ModelFileError",
+    "ModelNotFoundError",
+    "PromptError",
+    "TraceError",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("specviz-lab")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'specviz' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

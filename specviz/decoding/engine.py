@@ -105,6 +105,9 @@ class MainModel(Protocol):
     def is_end(self, token: int) -> bool:
         """Whether a token ends the generation."""
 
+    def close(self) -> None:
+        """Free what belongs to this generation only."""
+
     def text_piece(self, token: int) -> bytes:
         """Bytes of text of a token; empty for control tokens."""
 

@@ -1,0 +1,182 @@
+"""What the kernel and the engine host say to each other.
+
+Frames on a pipe: a 4-byte little-endian length, then one MessagePack object. Requests carry an id; every reply names the
+request it belongs to. A request ends with exactly one `Done` or `Failed`.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import BinaryIO
+
+import msgspec
+from msgspec import Struct
+
+from specviz.trace import ModelInfo, Settings
+
+MAX_FRAME = 256 << 20
+_LENGTH = struct.Struct("<I")
+
+
+class ModelSpec(Struct, frozen=True, kw_only=True):
+    """A model and how to place it; two equal specs share their weights and their cache."""
+
+    path: str
+    n_ctx: int = 0
+    """0: what the model was trained for, at most 4,096."""
+    n_threads: int = 1
+    n_gpu_layers: int = 0
+    flash_attention: bool = True
+
+
+class PairSpec(Struct, frozen=True, kw_only=True):
+    """The two models of a pair."""
+
+    engine: str
+    main: ModelSpec
+    draft: ModelSpec | None = None
+
+
+class Load(Struct, frozen=True, kw_only=True, tag=True):
+    """Load the pair's models where they are not loaded yet; replies `Loaded`."""
+
+    id: int
+    pair: PairSpec
+
+
+class Generate(Struct, frozen=True, kw_only=True, tag=True):
+    """Generate from messages, a text, or token ids (the first that is given); replies with trace events."""
+
+    id: int
+    pair: PairSpec
+    settings: Settings
+    messages: tuple[dict[str, str], ...] | None = None
+    text: str | None = None
+    token_ids: tuple[int, ...] | None = None
+    prompt: str = ""
+    """What the trace's header shows as the prompt."""
+    continued: int = 0
+
+
+class Tokenize(Struct, frozen=True, kw_only=True, tag=True):
+    """Turn a text into token ids; replies `Tokens`."""
+
+    id: int
+    pair: PairSpec
+    text: str
+
+
+class Requantize(Struct, frozen=True, kw_only=True, tag=True):
+    """Write a copy of a GGUF file in another type; replies `Done`."""
+
+    id: int
+    engine: str
+    source: str
+    target: str
+    file_type: str
+    n_threads: int = 1
+
+
+class Unload(Struct, frozen=True, kw_only=True, tag=True):
+    """Free all models but those of the pairs that are still in use; replies `Done`."""
+
+    id: int
+    keep: tuple[PairSpec, ...] = ()
+
+
+class Cancel(Struct, frozen=True, kw_only=True, tag=True):
+    """Stop a running or waiting request; has no reply of its own."""
+
+    id: int
+    request: int
+
+
+Request = Load | Generate | Tokenize | Requantize | Unload | Cancel
+
+
+class Phase(Struct, frozen=True, kw_only=True, tag=True):
+    """What the host is busy with before the first event: `loading` or `prefill`."""
+
+    id: int
+    phase: str
+    detail: str = ""
+
+
+class Loaded(Struct, frozen=True, kw_only=True, tag=True):
+    """The models of a pair as they are placed."""
+
+    id: int
+    main: ModelInfo
+    draft: ModelInfo | None = None
+    engine: str = ""
+
+
+class Happened(Struct, frozen=True, kw_only=True, tag=True):
+    """A trace event, encoded."""
+
+    id: int
+    event: msgspec.Raw
+
+
+class Tokens(Struct, frozen=True, kw_only=True, tag=True):
+    """Token ids of a text."""
+
+    id: int
+    ids: tuple[int, ...]
+
+
+class Done(Struct, frozen=True, kw_only=True, tag=True):
+    """A request has ended well."""
+
+    id: int
+
+
+class Failed(Struct, frozen=True, kw_only=True, tag=True):
+    """A request has ended with an error; `kind` is the exception's name in `specviz.engines.errors`."""
+
+    id: int
+    kind: str
+    message: str
+    detail: str = ""
+    """Traceback of an unexpected error."""
+
+
+Reply = Phase | Loaded | Happened | Tokens | Done | Failed
+
+
+def write_frame(file: BinaryIO, data: bytes) -> None:
+    """Write one frame and flush it."""
+    file.write(_LENGTH.pack(len(data)) + data)
+    file.flush()
+
+
+def read_frame(file: BinaryIO) -> bytes | None:
+    """Read one frame; None at the end of the stream.
+
+    Raises
+    ------
+    EOFError
+        If the stream ends inside a frame or the length is absurd.
+    """
+    head = _exactly(file, _LENGTH.size)
+    if head is None:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    if length > MAX_FRAME:
+        raise EOFError(f"a frame of {length:,} bytes: the stream is damaged")
+    data = _exactly(file, length)
+    if data is None:
+        raise EOFError("the stream ended inside a frame")
+    return data
+
+
+def _exactly(file: BinaryIO, n: int) -> bytes | None:
+    data = b""
+    while len(data) < n:
+        part = file.read(n - len(data))
+        if not part:
+            if data:
+                raise EOFError("the stream ended inside a frame")
+            return None
+        data += part
+    return data

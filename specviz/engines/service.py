@@ -1,0 +1,195 @@
+"""What an engine process does with requests, whichever engine and wherever it runs.
+
+`Service` is used by the host process (`host.py`) and, in-process, by tests and the server. It handles one request at a
+time, on one thread for its whole life: MLX arrays do not cross threads, and two generations at once would only share
+the cores.
+"""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Protocol
+
+import msgspec
+
+from specviz.decoding import RULES, Drafter, MainModel, NoDrafter, decode
+from specviz.engines import messages as m
+from specviz.engines.chat import Message, render_chat
+from specviz.engines.errors import EngineError, PromptError
+from specviz.trace import Header, ModelInfo, Settings, StopReason, Summary
+
+Stopped = Callable[[], bool]
+
+
+class Engine(Protocol):
+    """One engine in one process: its models, loaded once, and their caches."""
+
+    name: str
+
+    def load(self, pair: m.PairSpec) -> tuple[ModelInfo, ModelInfo | None]:
+        """Load the pair's models where needed; raise if they do not fit each other."""
+
+    def loaded(self, pair: m.PairSpec) -> bool:
+        """Whether `load` has nothing to do."""
+
+    def main(self, spec: m.ModelSpec, settings: Settings, stopped: Stopped) -> MainModel:
+        """The main model for one generation."""
+
+    def drafter(self, pair: m.PairSpec, settings: Settings, stopped: Stopped) -> Drafter:
+        """The draft model for one generation."""
+
+    def tokenize(self, spec: m.ModelSpec, text: str, *, chat: bool) -> list[int]:
+        """Token ids; with the names of control tokens understood where the text is a rendered chat."""
+
+    def chat_template(self, spec: m.ModelSpec) -> tuple[str, str, str] | None:
+        """Template, BOS and EOS text; None if the model has none."""
+
+    def requantize(self, source: str, target: str, file_type: str, n_threads: int) -> None:
+        """Write a copy of a model file in another type."""
+
+    def unload(self, keep: tuple[m.PairSpec, ...]) -> None:
+        """Free what no kept pair uses."""
+
+
+class Service:
+    """Handles requests in the calling thread; `cancel` may be called from any.
+
+    Parameters
+    ----------
+    engine
+        Makes an engine by its name, on first use.
+    reply
+        Called with each reply, in order.
+    """
+
+    def __init__(self, engine: Callable[[str], Engine], reply: Callable[[m.Reply], None]) -> None:
+        self._make = engine
+        self._engines: dict[str, Engine] = {}
+        self._reply = reply
+        self._cancelled: set[int] = set()
+        self._lock = threading.Lock()
+        self._encoder = msgspec.msgpack.Encoder()
+
+    def cancel(self, request: int) -> None:
+        """Ask a request to stop; it ends within a round (or never starts)."""
+        with self._lock:
+            self._cancelled.add(request)
+
+    def handle(self, request: m.Request) -> None:
+        """Serve one request; replies end with `Done` or `Failed`, whatever happens."""
+        try:
+            match request:
+                case m.Cancel():
+                    self.cancel(request.request)
+                    return
+                case m.Load():
+                    engine = self._engine(request.pair.engine)
+                    main, draft = self._load(request.id, engine, request.pair)
+                    self._reply(m.Loaded(id=request.id, main=main, draft=draft, engine=engine.name))
+                case m.Generate():
+                    self._generate(request)
+                case m.Tokenize():
+                    engine = self._engine(request.pair.engine)
+                    self._load(request.id, engine, request.pair)
+                    ids = engine.tokenize(request.pair.main, request.text, chat=False)
+                    self._reply(m.Tokens(id=request.id, ids=tuple(ids)))
+                case m.Requantize():
+                    self._engine(request.engine).requantize(
+                        request.source, request.target, request.file_type, request.n_threads
+                    )
+                case m.Unload():
+                    for engine in self._engines.values():
+                        engine.unload(request.keep)
+            self._reply(m.Done(id=request.id))
+        except EngineError as error:
+            self._reply(m.Failed(id=request.id, kind=type(error).__name__, message=str(error)))
+        except Exception as error:
+            self._reply(
+                m.Failed(
+                    id=request.id,
+                    kind="EngineError",
+                    message=f"the engine failed unexpectedly: {type(error).__name__}: {error}",
+                    detail=traceback.format_exc(),
+                )
+            )
+        finally:
+            with self._lock:
+                self._cancelled.discard(request.id)
+
+    def _engine(self, name: str) -> Engine:
+        if name not in self._engines:
+            self._engines[name] = self._make(name)
+        return self._engines[name]
+
+    def _load(self, id: int, engine: Engine, pair: m.PairSpec) -> tuple[ModelInfo, ModelInfo | None]:
+        if not engine.loaded(pair):
+            self._reply(m.Phase(id=id, phase="loading"))
+        return engine.load(pair)
+
+    def _generate(self, request: m.Generate) -> None:
+        def stopped() -> bool:
+            return request.id in self._cancelled
+
+        def happened(event: object) -> None:
+            self._reply(m.Happened(id=request.id, event=msgspec.Raw(self._encoder.encode(event))))
+
+        engine, pair, settings = self._engine(request.pair.engine), request.pair, request.settings
+        main_info, draft_info = self._load(request.id, engine, pair)
+        prompt = self._prompt(engine, request)
+        main = engine.main(pair.main, settings, stopped)
+        try:
+            if not prompt:
+                raise PromptError("the prompt is empty")
+            if len(prompt) >= main.n_ctx:
+                raise PromptError(
+                    f"the prompt has {len(prompt):,} tokens, but the context of {main_info.name} holds {main.n_ctx:,} "
+                    "with the answer; shorten it or load the model with a larger n_ctx"
+                )
+            drafting = draft_info is not None and settings.num_draft_tokens > 0
+            drafter = engine.drafter(pair, settings, stopped) if drafting else NoDrafter()
+            happened(
+                Header(
+                    created=datetime.now(UTC).isoformat(timespec="seconds"),
+                    specviz=version("specviz-lab"),
+                    engine=engine.name,
+                    main=main_info,
+                    draft=draft_info if drafting else None,
+                    drafter=drafter.kind,
+                    settings=settings,
+                    prompt=request.prompt,
+                    prompt_ids=tuple(prompt),
+                    continued=request.continued,
+                    threads=pair.main.n_threads,
+                )
+            )
+            self._reply(m.Phase(id=request.id, phase="prefill", detail=f"{len(prompt):,} tokens"))
+            self._run(decode(main, drafter, RULES["match"], prompt, settings, stopped=stopped), happened)
+        finally:
+            main.close()
+
+    @staticmethod
+    def _run(events: Iterator[object], happened: Callable[[object], None]) -> None:
+        try:
+            for event in events:
+                happened(event)
+        except EngineError as error:
+            happened(Summary(stop_reason=StopReason.FAILED, error=str(error)))
+            raise
+
+    @staticmethod
+    def _prompt(engine: Engine, request: m.Generate) -> list[int]:
+        spec = request.pair.main
+        if request.token_ids is not None:
+            return list(request.token_ids)
+        if request.messages is not None:
+            template = engine.chat_template(spec)
+            if template is None:
+                messages: tuple[Message, ...] = request.messages
+                return engine.tokenize(spec, "\n\n".join(one["content"] for one in messages), chat=False)
+            text, bos, eos = template
+            return engine.tokenize(spec, render_chat(text, request.messages, bos=bos, eos=eos), chat=True)
+        return engine.tokenize(spec, request.text or "", chat=False)
