@@ -146,17 +146,21 @@ class Trace:
                 raise ValueError("a second header")
 
     def events(self) -> Iterator[Event]:
-        """Yield what a file holds: header, all pieces, baselines and rounds in order, summary."""
+        """Yield what a file holds: header, all pieces, baselines and rounds in order, summary.
+
+        May be called while another thread adds events: what is yielded is what there was at the call.
+        """
         yield self.header
-        if self.pieces:
+        pieces, control = self.pieces.copy(), self.control.copy()
+        if pieces:
             text: dict[int, str] = {}
             raw: dict[int, bytes] = {}
-            for id, piece in sorted(self.pieces.items()):
+            for id, piece in sorted(pieces.items()):
                 try:
                     text[id] = piece.decode()
                 except UnicodeDecodeError:
                     raw[id] = piece
-            yield Pieces(text=text, raw=raw, control=tuple(sorted(self.control)))
+            yield Pieces(text=text, raw=raw, control=tuple(sorted(control)))
         baselines = sorted(self.baselines, key=lambda baseline: baseline.start, reverse=True)
         for round in self.rounds:
             while baselines and baselines[-1].start <= round.start:

@@ -1,0 +1,280 @@
+"""A feed: the stream of a generation from kernel to page (docs/protocol.md).
+
+The worker thread that reads a generation only `send()`s; traits that users observe are set on the kernel's main thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import anywidget
+import traitlets as t
+
+from specviz.engines import messages as m
+from specviz.engines.errors import EngineCrashed
+from specviz.pair import Generation
+from specviz.trace import Baseline, Header, Round, StopReason, Trace
+from specviz.trace.events import Event
+from specviz.widgets.content import Projection
+
+STATIC = Path(__file__).parent.parent / "static"
+BATCH_SECONDS = 0.033
+OBSERVED_SECONDS = 0.5
+"""How often `stats` and `text` follow while a generation runs."""
+
+MISSING_BUNDLE = """export default { render({ el }) {
+  el.textContent = "specviz's JavaScript bundle is missing. Run `make setup`, or install the package from a wheel.";
+} };"""
+
+
+def _bundle(name: str, missing: str) -> Path | str:
+    path = STATIC / name
+    return path if path.is_file() else missing
+
+
+def state(
+    phase: str, message: str = "", detail: str = "", *, running: bool = False, can_continue: bool = False
+) -> dict[str, Any]:
+    """Return what a view says about where a run is, and which buttons are alive."""
+    return {
+        "phase": phase,
+        "message": message,
+        "detail": detail,
+        "can_generate": not running,
+        "can_stop": running and phase != "stopping",
+        "can_continue": can_continue and not running,
+    }
+
+
+IDLE = state("idle")
+
+
+class Feed(anywidget.AnyWidget):  # type: ignore[misc]
+    """The data behind the views: follows generations and shows them wherever its parts are displayed.
+
+    Displayed itself it draws tokens, plots and statistics below each other.
+
+    Examples
+    --------
+    >>> feed = sv.Feed()
+    >>> display(ipywidgets.VBox([sv.TokenStream(feed), sv.AcceptancePlot(feed)]))
+    >>> feed.follow(pair.stream("Explain the Pythagorean theorem"))
+    """
+
+    _esm = _bundle("widgets.js", MISSING_BUNDLE)
+    _css = _bundle("widgets.css", "")
+
+    view = t.Unicode("feed").tag(sync=True)
+    feed_id = t.Unicode().tag(sync=True)
+    snapshot = t.Dict().tag(sync=True)
+    show_provenance = t.Bool(True, help="Colour tokens by who proposed them.").tag(sync=True)
+    show_rejected = t.Bool(False, help="Show dropped drafted tokens in place.").tag(sync=True)
+
+    phase = t.Unicode("idle", help="idle, loading, prefill, baseline, generating, stopping, finished, stopped, ...")
+    text = t.Unicode("", help="The answer so far; follows twice a second.")
+    stats = t.Dict(help="Statistics so far (Stats.to_dict()); follows twice a second.")
+    trace = t.Instance(Trace, allow_none=True, help="Trace of the latest generation.")
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._sending = threading.RLock()
+        self._seq = 0
+        self._run = 0
+        self._state = IDLE
+        self._traces: list[Trace] = []
+        self._projection = Projection()
+        self._thread: threading.Thread | None = None
+        self._stop_asked = False
+        self._generation: Generation | None = None
+        try:
+            self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            self._loop = None
+        super().__init__(**kwargs)
+        self.feed_id = self.model_id or ""
+        self.on_msg(self._on_message)
+
+    def follow(self, generation: Generation, *, append: bool = False) -> Feed:
+        """Show a generation as it runs; returns at once.
+
+        Parameters
+        ----------
+        generation
+            From `Pair.stream`.
+        append
+            Go on after what is shown, instead of clearing it.
+        """
+        self._start(lambda: generation, append=append)
+        return self
+
+    def stop(self) -> None:
+        """Stop the generation that is shown; it ends within a round."""
+        with self._sending:
+            if not self._state["can_stop"]:
+                return
+            self._send_batch(state=state("stopping", running=True))
+            self._stop_asked = True
+            generation = self._generation
+        if generation is not None:
+            generation.cancel()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the generation that is shown has ended; return whether it has."""
+        thread = self._thread
+        if thread is None or thread is threading.current_thread():
+            return True
+        thread.join(timeout)
+        return not thread.is_alive()
+
+    def _start(self, begin: Callable[[], Generation], *, append: bool) -> None:
+        """Begin a generation and follow it, on a thread of its own, after the one before it has ended."""
+        self.stop()
+        before = self._thread
+
+        def work() -> None:
+            if before is not None:
+                before.join()
+            self._work(begin, append)
+
+        self._thread = threading.Thread(target=work, name="specviz-feed", daemon=True)
+        self._thread.start()
+
+    def _work(self, begin: Callable[[], Generation], append: bool) -> None:
+        """Run one generation; every way it can end becomes a state."""
+        with self._sending:
+            self._stop_asked = False
+            if not append:
+                self._run += 1
+                self._traces = []
+                self._projection = Projection()
+            self._send_batch(reset=not append, state=state("loading", running=True))
+        self._observe()
+        try:
+            generation = begin()
+            with self._sending:
+                self._generation = generation
+                if self._stop_asked:
+                    generation.cancel()
+            self._follow(generation)
+            self._end(generation)
+        except EngineCrashed as error:
+            self._fail("crashed", error)
+        except Exception as error:
+            self._fail("failed", error)
+        finally:
+            self._generation = None
+            self._observe()
+
+    def _follow(self, generation: Generation) -> None:
+        """Read events to the end and send them in batches."""
+        due = monotonic() + BATCH_SECONDS
+        observed = monotonic()
+        while True:
+            try:
+                event = generation.next_event(timeout=max(0.0, due - monotonic()))
+            except queue.Empty:
+                pass
+            else:
+                if event is None:
+                    return
+                self._take(generation, event)
+            if monotonic() >= due:
+                if self._projection.pending:
+                    self._send_batch()
+                due = monotonic() + BATCH_SECONDS
+                if monotonic() - observed > OBSERVED_SECONDS:
+                    self._observe()
+                    observed = monotonic()
+
+    def _take(self, generation: Generation, event: Event | m.Phase) -> None:
+        with self._sending:
+            if isinstance(event, m.Phase):
+                if self._state["phase"] != "stopping":
+                    self._send_batch(state=state(event.phase, event.detail, running=True))
+                return
+            if isinstance(event, Header) and generation.trace is not None:
+                self._traces.append(generation.trace)
+            self._projection.add(event)
+            if isinstance(event, Round | Baseline) and self._state["phase"] in ("loading", "prefill"):
+                self._state = state("generating", running=True)
+
+    def _end(self, generation: Generation) -> None:
+        summary = None if generation.trace is None else generation.trace.summary
+        reason = None if summary is None else summary.stop_reason
+        phase = "stopped" if reason is StopReason.USER_STOPPED else "finished"
+        self._send_batch(state=state(phase, can_continue=reason is not StopReason.CONTEXT_LENGTH))
+
+    def _fail(self, phase: str, error: BaseException) -> None:
+        with self._sending:
+            detail = "\n".join(getattr(error, "__notes__", []))
+            self._send_batch(state=state(phase, str(error), detail, can_continue=bool(self._projection.tally.tokens)))
+
+    def _send_batch(self, *, reset: bool = False, state: dict[str, Any] | None = None) -> None:
+        with self._sending:
+            if state is not None:
+                self._state = state
+            self._seq += 1
+            content = self._projection.take()
+            self.send(
+                {"type": "batch", "seq": self._seq, "run": self._run, "reset": reset, "state": self._state} | content
+            )
+
+    def _snapshot(self) -> dict[str, Any]:
+        """Everything that has been sent, as one message; `{}` before the first run."""
+        if self._seq == 0:
+            return {}
+        if self._projection.pending:
+            self._send_batch()
+        projection = Projection()
+        remaining = self._projection.tally.rounds
+        for trace in self._traces:
+            for event in trace.events():
+                if isinstance(event, Round):
+                    if not remaining:
+                        break
+                    remaining -= 1
+                projection.add(event)
+        return {"seq": self._seq, "run": self._run, "state": self._state} | projection.take()
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
+        """Return the model's state; the snapshot is built when somebody asks for it."""
+        state: dict[str, Any] = super().get_state(key=key, drop_defaults=drop_defaults)
+        if "snapshot" in state or key is None:
+            with self._sending:
+                state["snapshot"] = self._snapshot()
+        return state
+
+    def _on_message(self, _: Any, content: dict[str, Any], __: Any) -> None:
+        match content.get("type"):
+            case "resync":
+                with self._sending:
+                    self._seq += 1
+                    self.send({"type": "snapshot", "run": self._run} | self._snapshot() | {"seq": self._seq})
+            case "stop":
+                self.stop()
+
+    def _observe(self) -> None:
+        """Let the observable traits follow, on the main thread."""
+        with self._sending:
+            phase, traces, stats = self._state["phase"], list(self._traces), self._projection.stats
+        text = "".join(trace.text for trace in traces)
+
+        def follow() -> None:
+            with self.hold_trait_notifications():
+                self.phase = phase
+                self.text = text
+                self.stats = stats.to_dict()
+                self.trace = traces[-1] if traces else None
+
+        self._on_main_thread(follow)
+
+    def _on_main_thread(self, action: Callable[[], None]) -> None:
+        if self._loop is not None and self._loop.is_running():
+            self._loop.call_soon_threadsafe(action)
+        else:
+            action()

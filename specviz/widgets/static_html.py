@@ -1,0 +1,139 @@
+"""A trace as HTML without JavaScript: what a saved notebook shows on GitHub, nbviewer and paper.
+
+Provenance has two cues that survive sanitisers which drop styles: the tag (`u` accepted, `em` correction, `strong`
+bonus, `s` dropped) as well as the colour. All text is escaped.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from specviz.trace import Trace
+from specviz.widgets.content import Projection, run_info
+
+TAGS = {"a": "u", "c": "em", "b": "strong", "p": "span"}
+STYLES = {
+    "a": "text-decoration:underline solid #0072B2 2px;background:rgba(0,114,178,.22)",
+    "c": "font-style:normal;text-decoration:underline dashed #D55E00 2px;background:rgba(213,94,0,.25)",
+    "b": "font-weight:inherit;text-decoration:underline dotted #009E73 2px;background:rgba(0,158,115,.25)",
+    "p": "",
+}
+LEGEND = {"a": "accepted", "c": "correction", "b": "bonus"}
+DROPPED_STYLE = "opacity:.55;color:#D55E00"
+MAX_TOKENS = 20_000
+"""Longer texts are cut in the record, with a sentence that says so."""
+
+
+def trace_html(trace: Trace) -> str:
+    """Return one trace as a fragment of HTML."""
+    return traces_html([trace])
+
+
+def traces_html(traces: Sequence[Trace], show_rejected: bool = False) -> str:
+    """Return an answer and its continuations as a fragment of HTML."""
+    projection = Projection()
+    for trace in traces:
+        for event in trace.events():
+            projection.add(event)
+    content = projection.take()
+    info = run_info(traces[0].header)
+    title = f"{info['main']} with {info['draft'] or 'no draft'}"
+    details = f"draft length {info['num_draft_tokens']}, p_min {info['p_min']:g}, temperature {info['temperature']:g}"
+    legend = " ".join(f'<{TAGS[kind]} style="{STYLES[kind]}">{name}</{TAGS[kind]}>' for kind, name in LEGEND.items())
+    return (
+        '<div style="font-family:system-ui,sans-serif;font-size:13px;line-height:1.5;max-width:70em">'
+        f"<p><b>{escape(title)}</b> <small>{escape(details)}</small><br><small>{escape(_short(info['prompt']))}</small></p>"
+        f'<p style="white-space:pre-wrap;overflow-wrap:anywhere">{_tokens(content, show_rejected)}</p>'
+        f"<p><small>{legend}</small></p>{_table(content['stats'])}{_plots(content.get('curves'))}</div>"
+    )
+
+
+def _tokens(content: dict[str, Any], show_rejected: bool) -> str:
+    tokens = content.get("tokens", {"text": [], "kind": ""})
+    dropped: dict[int, list[str]] = {}
+    if show_rejected and "dropped" in content:
+        for at, text in zip(content["dropped"]["at"], content["dropped"]["text"], strict=True):
+            dropped.setdefault(at, []).append(text)
+    parts = []
+    for i, (text, kind) in enumerate(zip(tokens["text"][:MAX_TOKENS], tokens["kind"], strict=False)):
+        parts += [f'<s style="{DROPPED_STYLE}">{_text(gone.replace(chr(10), "↵"))}</s>' for gone in dropped.get(i, ())]
+        if kind.isupper():
+            parts.append(f'<small style="opacity:.5">{_text(text)}</small>')
+        elif kind == "p":
+            parts.append(_text(text))
+        else:
+            parts.append(f'<{TAGS[kind]} style="{STYLES[kind]}">{_text(text)}</{TAGS[kind]}>')
+    if len(tokens["text"]) > MAX_TOKENS:
+        parts.append(f"<br><small>… and {len(tokens['text']) - MAX_TOKENS:,} more tokens</small>")
+    return "".join(parts)
+
+
+def _text(text: str) -> str:
+    """Escape a token and keep direction marks in it from reordering its neighbours."""
+    return "".join(f"&#{ord(c)};" if c in "\u202a\u202b\u202c\u202d\u202e" else c for c in escape(text)).replace("\0", "\ufffd")
+
+
+def _table(rows: list[dict[str, str]]) -> str:
+    cells = "".join(
+        f'<tr><td style="text-align:left">{escape(row["label"])}</td>'
+        f'<td style="text-align:right;font-variant-numeric:tabular-nums">{escape(row["value"])}</td></tr>'
+        for row in rows
+    )
+    return f"<details><summary>Statistics</summary><table>{cells}</table></details>"
+
+
+def _short(text: str, length: int = 200) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _plots(curves: dict[str, list[Any]] | None) -> str:
+    """Three small line charts, each an SVG image."""
+    if not curves or len(curves["x"]) < 2:
+        return ""
+    charts = (
+        ("Acceptance rate", ("acceptance_rolling", "acceptance_cumulative"), 1.0, "{:.0%}", None),
+        ("Tokens per second", ("tps_rolling", "baseline_tps"), None, "{:.0f}", None),
+        ("Speedup over plain decoding", ("speedup_rolling", "speedup_cumulative"), None, "{:.2f}×", 1.0),
+    )
+    images = []
+    for title, columns, top, form, reference in charts:
+        values = [value for column in columns for value in curves[column] if value is not None]
+        if values:
+            svg = _svg(title, curves["x"], [curves[column] for column in columns], top or 1.05 * max(values), form, reference)
+            data = b64encode(svg.encode()).decode()
+            images.append(f'<img alt="{escape(title)}" width="320" height="170" src="data:image/svg+xml;base64,{data}">')
+    return f"<p>{''.join(images)}</p>"
+
+
+def _svg(
+    title: str, x: list[int], series: list[list[float | None]], top: float, form: str, reference: float | None
+) -> str:
+    width, height, left, right, head, foot = 320, 170, 44, 10, 26, 24
+
+    def at(token: float, value: float) -> str:
+        across = left + (width - left - right) * token / max(x[-1], 1)
+        return f"{across:.1f},{head + (height - head - foot) * (1 - min(value, top) / top):.1f}"
+
+    colors = ("#56B4E9", "#D55E00")
+    lines = "".join(
+        f'<polyline fill="none" stroke="{color}" stroke-width="1.8" points="'
+        + " ".join(at(token, value) for token, value in zip(x, column, strict=True) if value is not None)
+        + '"/>'
+        for column, color in zip(series, colors, strict=True)
+    )
+    ticks = "".join(
+        f'<text x="{left - 5}" y="{at(0, value).split(",")[1]}" text-anchor="end" dy="3">{form.format(value)}</text>'
+        for value in (0.0, top / 2, top)
+    )
+    rule = ""
+    if reference is not None and reference <= top:
+        rule = f'<path d="M{at(0, reference)} L{at(x[-1], reference)}" stroke="#888" stroke-dasharray="3 3"/>'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="system-ui,sans-serif" '
+        f'font-size="10" fill="#777"><text x="{left}" y="14" font-size="12" fill="#555">{title}</text>'
+        f'<path d="M{at(0, 0)} L{at(x[-1], 0)}" stroke="#bbb"/>{rule}{ticks}{lines}'
+        f'<text x="{width - right}" y="{height - 8}" text-anchor="end">{x[-1]:,} tokens</text></svg>'
+    )
