@@ -1,0 +1,132 @@
+import { h, setText, uniqueId } from "./dom.js";
+import type { Choice, Settings } from "./protocol.js";
+import type { SettingsModel } from "./settings.js";
+
+type NumberSetting = "num_draft_tokens" | "p_min" | "temperature" | "max_tokens";
+type BooleanSetting = "ignore_eos" | "measure_baseline" | "show_provenance" | "show_rejected";
+
+export interface NumberOptions {
+  name: NumberSetting;
+  label: string;
+  help?: string;
+  min: number;
+  max: number;
+  step: number;
+  slider: boolean;
+  testid: string;
+}
+
+/** A number box, with a slider before it where the range is short. */
+export function numberControl(settings: SettingsModel, options: NumberOptions): HTMLElement {
+  const { name, min, max, step } = options;
+  const id = uniqueId(options.testid);
+  const help = options.help ? h("p", { class: "sv-caption", id: `${id}-help` }, options.help) : null;
+  const shared = { min, max, step, ...(help ? { "aria-describedby": help.id } : {}) };
+  const box = h("input", { type: "number", id, class: "sv-box", "data-testid": options.testid, inputmode: "decimal", ...shared });
+  const slider = options.slider
+    ? h("input", { type: "range", class: "sv-slider", "data-testid": `${options.testid}-slider`, "aria-label": options.label, ...shared })
+    : null;
+
+  const take = (text: string) => {
+    const value = Number(text);
+    if (text.trim() === "" || !Number.isFinite(value)) return;
+    const whole = Number.isInteger(step) ? Math.round(value) : Number(value.toFixed(4));
+    settings.set(name, Math.min(max, Math.max(min, whole)));
+  };
+  const show = () => {
+    const value = settings.get(name);
+    if (Number(box.value) !== value || box.value === "") box.value = String(value);
+    if (slider) {
+      slider.value = String(value);
+      slider.style.setProperty("--sv-filled", `${(100 * (Math.min(max, Math.max(min, value)) - min)) / (max - min)}%`);
+    }
+  };
+  slider?.addEventListener("input", () => take(slider.value));
+  box.addEventListener("input", () => {
+    if (box.validity.valid || box.validity.stepMismatch) take(box.value);
+  });
+  box.addEventListener("change", () => {
+    take(box.value);
+    box.value = String(settings.get(name));
+  });
+  settings.follow([name], show);
+
+  return h(
+    "div",
+    { class: slider ? "sv-field" : "sv-field sv-inline" },
+    slider ? h("div", { class: "sv-row" }, h("label", { for: id }, options.label), box) : h("label", { for: id }, options.label),
+    slider ?? box,
+    help,
+  );
+}
+
+/** The seed: empty means a new one for every run. */
+export function seedControl(settings: SettingsModel): HTMLElement {
+  const id = uniqueId("seed");
+  const box = h("input", { type: "number", id, class: "sv-box", min: 0, step: 1, placeholder: "random", "data-testid": "seed" });
+  box.addEventListener("input", () => {
+    const value = Number(box.value);
+    if (box.value === "") {
+      if (!box.validity.badInput) settings.set("seed", null);
+    } else if (Number.isSafeInteger(value) && value >= 0) settings.set("seed", value);
+  });
+  settings.follow(["seed"], () => {
+    const seed = settings.get("seed");
+    const text = seed === null || seed === undefined ? "" : String(seed);
+    if (box.value !== text) box.value = text;
+  });
+  return h("div", { class: "sv-field sv-inline" }, h("label", { for: id }, "Seed"), box);
+}
+
+export function switchControl(settings: SettingsModel, name: BooleanSetting, label: string, testid: string): HTMLElement {
+  const id = uniqueId(testid);
+  const input = h("input", { type: "checkbox", role: "switch", id, class: "sv-switch", "data-testid": testid });
+  input.addEventListener("change", () => settings.set(name, input.checked));
+  settings.follow([name], () => {
+    input.checked = settings.get(name);
+  });
+  return h("div", { class: "sv-field sv-inline" }, h("label", { for: id }, label), input);
+}
+
+export interface ModelOptions {
+  name: "main" | "draft";
+  choices: "main_choices" | "draft_choices";
+  label: string;
+}
+
+export function modelControl(settings: SettingsModel, { name, choices, label }: ModelOptions): HTMLElement {
+  const id = uniqueId(name);
+  const detail = h("p", { class: "sv-caption", id: `${id}-detail` });
+  const select = h("select", { id, class: "sv-select", "data-testid": name, "aria-describedby": detail.id });
+  select.addEventListener("change", () => settings.set(name, select.value as Settings[typeof name]));
+  settings.follow([choices, name], () => {
+    const known = settings.get(choices) ?? [];
+    const chosen = settings.get(name);
+    const listed = known.some(({ key }) => key === chosen);
+    const all: Choice[] = listed || !chosen ? known : [{ key: chosen, label: chosen, detail: "", reason: "" }, ...known];
+    if (!sameOptions(select, all)) {
+      select.replaceChildren(
+        ...all.map((choice) => h("option", { value: choice.key, disabled: choice.reason !== "" }, optionText(choice))),
+      );
+    }
+    select.value = chosen ?? "";
+    const choice = all.find(({ key }) => key === chosen);
+    setText(detail, choice ? choice.reason || choice.detail : "");
+    detail.hidden = !detail.textContent;
+  });
+  return h("div", { class: "sv-field" }, h("label", { for: id }, label), select, detail);
+}
+
+function optionText({ label, reason }: Choice): string {
+  return reason ? `${label} (${reason})` : label;
+}
+
+function sameOptions(select: HTMLSelectElement, choices: Choice[]): boolean {
+  return (
+    select.options.length === choices.length &&
+    choices.every((choice, i) => {
+      const option = select.options[i];
+      return option?.value === choice.key && option.text === optionText(choice) && option.disabled === (choice.reason !== "");
+    })
+  );
+}

@@ -1,0 +1,70 @@
+/** Building elements without markup: text only ever becomes text nodes. */
+
+type Child = Node | string | null | undefined;
+
+export function h<Tag extends keyof HTMLElementTagNameMap>(
+  tag: Tag,
+  attributes: Record<string, string | number | boolean | undefined> = {},
+  ...children: Child[]
+): HTMLElementTagNameMap[Tag] {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === false) continue;
+    element.setAttribute(name, value === true ? "" : String(value));
+  }
+  element.append(...children.filter((child): child is Node | string => child !== null && child !== undefined));
+  return element;
+}
+
+const PATHS = {
+  play: "M4 2.5v11l9-5.5z",
+  stop: "M3.5 3.5h9v9h-9z",
+  next: "M3 3v10l6-5zM10.5 3h2v10h-2z",
+  copy: "M5 1.5h7.5V11H11V3H5zM2.5 4.5h7v10h-7zM4 6v7h4V6z",
+  down: "M7.25 2h1.5v8.2l3-3 1.1 1.1L8 13.1 3.15 8.3l1.1-1.1 3 3z",
+  alert: "M8 1 15.5 14.5H.5zM7.25 6v4h1.5V6zm0 5.25v1.5h1.5v-1.5z",
+} as const;
+
+export type Icon = keyof typeof PATHS;
+
+export function icon(name: Icon): SVGSVGElement {
+  const namespace = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(namespace, "svg");
+  svg.setAttribute("viewBox", "0 0 16 16");
+  svg.setAttribute("aria-hidden", "true");
+  svg.setAttribute("class", "sv-icon");
+  const path = document.createElementNS(namespace, "path");
+  path.setAttribute("d", PATHS[name]);
+  path.setAttribute("fill-rule", "evenodd");
+  svg.append(path);
+  return svg;
+}
+
+let ids = 0;
+
+export function uniqueId(stem: string): string {
+  ids += 1;
+  return `sv-${stem}-${ids}`;
+}
+
+/** Set text only where it differs, so that a quiet page stays quiet. */
+export function setText(element: Element, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Call `draw` at most once per frame; stops with the signal. */
+export function perFrame(draw: () => void, signal: AbortSignal): () => void {
+  let frame = 0;
+  signal.addEventListener("abort", () => cancelAnimationFrame(frame), { once: true });
+  return () => {
+    if (frame || signal.aborted) return;
+    frame = requestAnimationFrame(() => {
+      frame = 0;
+      if (!signal.aborted) draw();
+    });
+  };
+}
+
+export function prefersReducedMotion(): boolean {
+  return typeof matchMedia === "function" && matchMedia("(prefers-reduced-motion: reduce)").matches;
+}

@@ -1,0 +1,268 @@
+import type { AnyModel } from "@anywidget/types";
+import { modelControl, numberControl, seedControl, switchControl } from "./controls.js";
+import { h, icon, perFrame, setText, uniqueId, type Icon } from "./dom.js";
+import { plotRow } from "./parts.js";
+import { busy, type ExplorerTraits, type PageMessage, type Phase } from "./protocol.js";
+import { SettingsModel } from "./settings.js";
+import { StatsTable } from "./stats_table.js";
+import type { Store } from "./store.js";
+import { Tiles } from "./tiles.js";
+import { TokenStream } from "./token_stream.js";
+import { PHASE } from "./words.js";
+
+/** Below this width (px) the sidebar goes under the prompt, folded. The same figure stands in styles.css. */
+const NARROW = 860;
+/** How long the kernel may take to answer before the page says that it waits, and before it lets one ask again. */
+const WAITING_MS = 1500;
+const GIVE_UP_MS = 10_000;
+
+type Request = Exclude<PageMessage["type"], "resync">;
+
+/** The dashboard: prompt, text, plots on the left; models, settings, statistics on the right. */
+export class Explorer {
+  readonly element: HTMLElement;
+  readonly #store: Store;
+  readonly #settings: SettingsModel;
+  readonly #signal: AbortSignal;
+  readonly #buttons: Record<Request, HTMLButtonElement>;
+  readonly #status = h("div", { class: "sv-status", role: "status", "data-testid": "status" });
+  readonly #statusText = h("span", { class: "sv-status-text" });
+  readonly #banner: HTMLElement;
+  readonly #bannerTitle = h("strong", {});
+  readonly #bannerMessage = h("p", {});
+  readonly #bannerDetail = h("pre", {});
+  readonly #bannerFold: HTMLDetailsElement;
+  readonly #prompt: HTMLTextAreaElement;
+  readonly #summary = h("span", { class: "sv-summary-text" });
+  readonly #side: HTMLDetailsElement;
+
+  /** Asked of the kernel and not answered by a new state yet. */
+  #asked: Request | null = null;
+  #slow = false;
+  #timers: ReturnType<typeof setTimeout>[] = [];
+  #stateSeen: unknown;
+
+  constructor(store: Store, model: AnyModel<ExplorerTraits>, signal: AbortSignal) {
+    this.#store = store;
+    this.#signal = signal;
+    this.#settings = new SettingsModel(model, signal);
+    this.#buttons = {
+      generate: this.#button("generate", "Generate", "play", "sv-primary"),
+      stop: this.#button("stop", "Stop", "stop"),
+      continue: this.#button("continue", "Continue", "next"),
+    };
+    this.#buttons.generate.title = "Ctrl+Enter or ⌘+Enter in the prompt";
+    this.#status.append(h("span", { class: "sv-progress", "aria-hidden": "true" }), this.#statusText);
+    this.#bannerFold = h("details", {}, h("summary", {}, "Details"), this.#bannerDetail);
+    this.#banner = h(
+      "div",
+      { class: "sv-banner", role: "alert", "data-testid": "banner", hidden: true },
+      icon("alert"),
+      h("div", {}, this.#bannerTitle, this.#bannerMessage, this.#bannerFold),
+    );
+    this.#prompt = h("textarea", {
+      id: uniqueId("prompt"),
+      rows: 3,
+      class: "sv-prompt-box",
+      placeholder: "Write a prompt…",
+      spellcheck: "false",
+      "data-testid": "prompt",
+      "data-lm-suppress-shortcuts": "true",
+    });
+    this.#side = h("details", { class: "sv-settings", open: true }, h("summary", {}, "Settings", this.#summary), this.#controls());
+
+    const stream = new TokenStream(store, signal);
+    this.#settings.follow(["show_provenance", "show_rejected"], () =>
+      stream.show({
+        provenance: this.#settings.get("show_provenance") ?? true,
+        rejected: this.#settings.get("show_rejected") ?? false,
+      }),
+    );
+    const layout = h(
+      "div",
+      { class: "sv-layout" },
+      h("div", { class: "sv-ask" }, this.#promptArea(), this.#banner),
+      h("div", { class: "sv-main" }, new Tiles(store, signal).element, stream.element, plotRow(store, signal)),
+      h(
+        "aside",
+        { class: "sv-side", "aria-label": "Settings and statistics" },
+        this.#side,
+        h("div", { class: "sv-group sv-side-stats" }, h("h3", {}, "Statistics"), new StatsTable(store, signal).element),
+      ),
+    );
+    this.element = h("div", { class: "specviz sv-explorer", "data-testid": "explorer" }, layout);
+    this.#foldWhenNarrow();
+    store.subscribe(perFrame(() => this.draw(), signal), signal);
+    signal.addEventListener("abort", () => this.#timers.forEach(clearTimeout), { once: true });
+    this.draw();
+  }
+
+  draw(): void {
+    const { state } = this.#store;
+    if (state !== this.#stateSeen) {
+      this.#stateSeen = state;
+      this.#answered();
+    }
+    const phase: Phase = this.#asked === "stop" ? "stopping" : state.phase;
+    const working = busy(phase) || this.#asked !== null;
+    this.#buttons.generate.disabled = !state.can_generate || this.#asked !== null;
+    this.#buttons.stop.disabled = !state.can_stop || this.#asked !== null;
+    this.#buttons.continue.disabled = !state.can_continue || this.#asked !== null;
+
+    const failed = phase === "crashed" || phase === "failed";
+    this.#status.dataset["phase"] = phase;
+    this.#status.classList.toggle("sv-working", working);
+    setText(this.#statusText, this.#statusLine(phase));
+    this.#banner.hidden = !failed;
+    setText(this.#bannerTitle, failed ? PHASE[phase] : "");
+    setText(this.#bannerMessage, failed ? state.message : "");
+    setText(this.#bannerDetail, failed ? state.detail : "");
+    this.#bannerFold.hidden = !state.detail;
+  }
+
+  #statusLine(phase: Phase): string {
+    if (this.#asked && this.#slow) return "Waiting for the kernel: another cell may be running";
+    if (this.#asked === "generate" || this.#asked === "continue") return "Starting";
+    const { message } = this.#store.state;
+    if (phase === "crashed" || phase === "failed") return PHASE[phase];
+    if (phase === "stopping") return PHASE.stopping;
+    return message ? `${PHASE[phase]} · ${message}` : PHASE[phase];
+  }
+
+  #ask(request: Request): void {
+    if (this.#buttons[request].disabled) return;
+    this.#asked = request;
+    this.#settings.send({ type: request });
+    this.#timers = [
+      setTimeout(() => {
+        this.#slow = true;
+        this.draw();
+      }, WAITING_MS),
+      setTimeout(() => {
+        this.#answered();
+        this.draw();
+      }, GIVE_UP_MS),
+    ];
+    this.draw();
+  }
+
+  #answered(): void {
+    this.#timers.forEach(clearTimeout);
+    this.#timers = [];
+    this.#asked = null;
+    this.#slow = false;
+  }
+
+  #button(request: Request, label: string, glyph: Icon, className = ""): HTMLButtonElement {
+    const button = h("button", { type: "button", class: `sv-button ${className}`.trim(), "data-testid": request }, icon(glyph), label);
+    button.addEventListener("click", () => this.#ask(request), { signal: this.#signal });
+    return button;
+  }
+
+  #promptArea(): HTMLElement {
+    const prompt = this.#prompt;
+    const settings = this.#settings;
+    prompt.addEventListener("input", () => settings.set("prompt", prompt.value));
+    prompt.addEventListener("change", () => settings.flush());
+    prompt.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+      event.preventDefault();
+      event.stopPropagation();
+      this.#ask("generate");
+    });
+    settings.follow(["prompt"], () => {
+      const text = settings.get("prompt") ?? "";
+      if (prompt.value !== text) prompt.value = text;
+    });
+    const presets = h("div", { class: "sv-presets", role: "group", "aria-label": "Example prompts" });
+    settings.follow(["presets", "prompt"], () => {
+      const texts = settings.get("presets") ?? [];
+      if (presets.childElementCount !== texts.length || texts.some((text, i) => presets.children[i]?.textContent !== text)) {
+        presets.replaceChildren(...texts.map((text) => this.#preset(text)));
+      }
+      for (const chip of presets.children) chip.setAttribute("aria-pressed", String(chip.textContent === settings.get("prompt")));
+      presets.hidden = texts.length === 0;
+    });
+    return h(
+      "div",
+      { class: "sv-prompt-area" },
+      h("label", { class: "sv-hidden", for: prompt.id }, "Prompt"),
+      prompt,
+      presets,
+      h("div", { class: "sv-row sv-actions" }, ...Object.values(this.#buttons), this.#status),
+    );
+  }
+
+  #preset(text: string): HTMLElement {
+    const chip = h("button", { type: "button", class: "sv-chip", title: text, "data-testid": "preset" }, text);
+    chip.addEventListener("click", () => {
+      this.#settings.set("prompt", text);
+      this.#prompt.focus();
+    });
+    return chip;
+  }
+
+  #controls(): HTMLElement {
+    const settings = this.#settings;
+    return h(
+      "div",
+      { class: "sv-controls" },
+      group(
+        "Models",
+        modelControl(settings, { name: "main", choices: "main_choices", label: "Main model" }),
+        modelControl(settings, { name: "draft", choices: "draft_choices", label: "Draft model" }),
+      ),
+      group(
+        "Speculative decoding",
+        numberControl(settings, {
+          name: "num_draft_tokens",
+          label: "Draft length",
+          min: 0,
+          max: 16,
+          step: 1,
+          slider: true,
+          testid: "num-draft-tokens",
+        }),
+        numberControl(settings, { name: "p_min", label: "Draft cutoff (p min)", min: 0, max: 1, step: 0.05, slider: true, testid: "p-min" }),
+        switchControl(settings, "show_provenance", "Colour the tokens", "toggle-provenance"),
+        switchControl(settings, "show_rejected", "Show rejected tokens", "toggle-rejected"),
+        switchControl(settings, "measure_baseline", "Measure the speedup", "toggle-baseline"),
+      ),
+      group(
+        "Sampling",
+        numberControl(settings, { name: "temperature", label: "Temperature", min: 0, max: 2, step: 0.1, slider: true, testid: "temperature" }),
+        numberControl(settings, { name: "max_tokens", label: "Maximum tokens", min: 1, max: 1_000_000, step: 1, slider: false, testid: "max-tokens" }),
+        seedControl(settings),
+        switchControl(settings, "ignore_eos", "Go on past the end of text", "ignore-eos"),
+      ),
+    );
+  }
+
+  #foldWhenNarrow(): void {
+    const settings = this.#settings;
+    settings.follow(["main", "draft", "main_choices", "draft_choices", "num_draft_tokens"], () => {
+      const name = (key: string, choices: "main_choices" | "draft_choices") =>
+        settings.get(choices)?.find((choice) => choice.key === key)?.label ?? key;
+      const draft = settings.get("draft");
+      const drafting = draft && draft !== "none";
+      const parts = [name(settings.get("main"), "main_choices"), drafting ? name(draft, "draft_choices") : "no draft"];
+      if (drafting) parts.push(`draft length ${settings.get("num_draft_tokens")}`);
+      setText(this.#summary, parts.filter(Boolean).join(" · "));
+    });
+    if (typeof ResizeObserver !== "function") return;
+    let narrow = false;
+    const observer = new ResizeObserver(([entry]) => {
+      const now = (entry?.contentRect.width ?? NARROW) < NARROW;
+      if (now === narrow || entry?.contentRect.width === 0) return;
+      narrow = now;
+      this.#side.open = !narrow;
+    });
+    observer.observe(this.element);
+    this.#signal.addEventListener("abort", () => observer.disconnect(), { once: true });
+  }
+}
+
+function group(title: string, ...fields: HTMLElement[]): HTMLElement {
+  const id = uniqueId("group");
+  return h("div", { class: "sv-group", role: "group", "aria-labelledby": id }, h("h3", { id }, title), ...fields);
+}

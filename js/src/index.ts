@@ -1,0 +1,44 @@
+import type { AnyModel, Initialize, Render } from "@anywidget/types";
+import { Explorer } from "./explorer.js";
+import { mountPart, viewFeed, type MountTarget } from "./parts.js";
+import type { ExplorerTraits, FeedTraits, KernelMessage, Part } from "./protocol.js";
+import { hideStaticRecord } from "./static_record.js";
+import { Store } from "./store.js";
+
+export interface Exports {
+  mount(part: Part, target: MountTarget): void;
+}
+
+/** anywidget calls this once per model, so `initialize` and `render` of a model share one store. */
+export default function feed(): { initialize: Initialize<FeedTraits>; render: Render<FeedTraits> } {
+  let store: Store | undefined;
+
+  return {
+    initialize({ model, signal }): Exports {
+      const opened = new Store((message) => model.send(message));
+      store = opened;
+      opened.restore(model.get("snapshot"));
+      model.on("msg:custom", (message: KernelMessage) => opened.receive(message));
+      model.on("change:snapshot", () => opened.restore(model.get("snapshot")));
+      signal.addEventListener("abort", () => opened.dispose(), { once: true });
+      return {
+        mount(part, target) {
+          hideStaticRecord(model.get("feed_id"), target.signal);
+          mountPart(part, opened, target);
+        },
+      };
+    },
+
+    render({ model, el, signal }) {
+      if (!store) throw new Error("specviz: a view before its model was initialised");
+      hideStaticRecord(model.get("feed_id"), signal);
+      if (model.get("view") === "explorer") {
+        const explorer = new Explorer(store, model as unknown as AnyModel<ExplorerTraits>, signal);
+        el.append(explorer.element);
+        signal.addEventListener("abort", () => explorer.element.remove(), { once: true });
+      } else {
+        viewFeed(store, el, signal);
+      }
+    },
+  };
+}

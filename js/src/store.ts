@@ -1,0 +1,214 @@
+import {
+  CURVES,
+  type Baseline,
+  type Batch,
+  type Content,
+  type CurveColumns,
+  type DroppedColumns,
+  type KernelMessage,
+  type Maybe,
+  type PageMessage,
+  type RunInfo,
+  type RunState,
+  type Snapshot,
+  type StatRow,
+} from "./protocol.js";
+
+export const RESYNC_DELAY_MS = 250;
+export const RESYNC_RETRY_MS = 2000;
+/** Batches kept while a resync is outstanding, so that those newer than the snapshot are not asked for again. */
+const HELD_BATCHES = 512;
+
+export interface Tokens {
+  text: string[];
+  kind: string[];
+  round: number[];
+  p: Maybe[];
+  q: Maybe[];
+}
+
+export interface Dropped {
+  at: number[];
+  text: string[];
+  fate: string[];
+  round: number[];
+  p: Maybe[];
+  q: Maybe[];
+}
+
+export const IDLE: RunState = {
+  phase: "idle",
+  message: "",
+  detail: "",
+  can_generate: true,
+  can_stop: false,
+  can_continue: false,
+};
+
+type Listener = () => void;
+
+/**
+ * What the kernel has said of a feed so far. Tokens, dropped tokens and curves only grow within one `epoch`;
+ * a new epoch (a new generation, a snapshot) means that views start again from nothing.
+ */
+export class Store {
+  epoch = 0;
+  run = 0;
+  runInfo: RunInfo = {};
+  tokens: Tokens = noTokens();
+  dropped: Dropped = noDropped();
+  curves: CurveColumns = noCurves();
+  stats: StatRow[] = [];
+  baseline: Baseline | null = null;
+  state: RunState = IDLE;
+  /** True while the content came whole, from a snapshot, and nothing was appended to it since. */
+  restored = false;
+
+  #seq: number | null = null;
+  #listeners = new Set<Listener>();
+  #held: Batch[] = [];
+  #waiting = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #send: (message: PageMessage) => void;
+
+  constructor(send: (message: PageMessage) => void) {
+    this.#send = send;
+  }
+
+  /** Sequence number of the last message applied; null before the first. */
+  get seq(): number | null {
+    return this.#seq;
+  }
+
+  get waiting(): boolean {
+    return this.#waiting;
+  }
+
+  subscribe(listener: Listener, signal?: AbortSignal): void {
+    if (signal?.aborted) return;
+    this.#listeners.add(listener);
+    signal?.addEventListener("abort", () => this.#listeners.delete(listener), { once: true });
+  }
+
+  receive(message: KernelMessage): void {
+    if (message.type === "snapshot") this.#receiveSnapshot(message);
+    else if (message.type === "batch") this.#receiveBatch(message);
+  }
+
+  /** Take the `snapshot` trait, which is `{}` before the first run. */
+  restore(snapshot: Snapshot | Record<string, never> | null | undefined): void {
+    if (snapshot && typeof snapshot.seq === "number") this.#receiveSnapshot(snapshot as Snapshot);
+  }
+
+  dispose(): void {
+    clearTimeout(this.#timer);
+    this.#listeners.clear();
+  }
+
+  #receiveSnapshot(snapshot: Snapshot): void {
+    const known = this.#seq !== null && snapshot.run === this.run && snapshot.seq <= this.#seq;
+    if (known && !this.#waiting) return;
+    this.#clear();
+    this.runInfo = {};
+    this.stats = [];
+    this.baseline = null;
+    this.state = IDLE;
+    this.#apply(snapshot);
+    this.run = snapshot.run;
+    this.#seq = snapshot.seq;
+    this.restored = true;
+    this.#waiting = false;
+    clearTimeout(this.#timer);
+    const held = this.#held;
+    this.#held = [];
+    this.#notify();
+    for (const batch of held) this.#receiveBatch(batch);
+  }
+
+  #receiveBatch(batch: Batch): void {
+    if (this.#waiting) {
+      this.#held.push(batch);
+      if (this.#held.length > HELD_BATCHES) this.#held.shift();
+      return;
+    }
+    const first = this.#seq === null && (batch.reset || batch.seq <= 1);
+    if (!first) {
+      if (this.#seq !== null && batch.seq <= this.#seq) return;
+      if (this.#seq === null || batch.seq !== this.#seq + 1) {
+        this.#held.push(batch);
+        this.#waiting = true;
+        this.#timer = setTimeout(() => this.#requestSnapshot(), RESYNC_DELAY_MS);
+        return;
+      }
+    }
+    if (batch.reset) this.#clear();
+    this.#apply(batch);
+    this.run = batch.run;
+    this.#seq = batch.seq;
+    this.restored = false;
+    this.#notify();
+  }
+
+  #requestSnapshot(): void {
+    this.#send({ type: "resync" });
+    this.#timer = setTimeout(() => this.#requestSnapshot(), RESYNC_RETRY_MS);
+  }
+
+  #clear(): void {
+    this.epoch += 1;
+    this.tokens = noTokens();
+    this.dropped = noDropped();
+    this.curves = noCurves();
+  }
+
+  #apply(content: Content): void {
+    const { tokens, dropped, curves } = content;
+    if (tokens) {
+      append(this.tokens.text, tokens.text);
+      append(this.tokens.kind, tokens.kind);
+      append(this.tokens.round, tokens.round);
+      append(this.tokens.p, tokens.p);
+      append(this.tokens.q, tokens.q);
+    }
+    if (dropped) this.#applyDropped(dropped);
+    if (curves) {
+      append(this.curves.x, curves.x);
+      for (const name of CURVES) append(this.curves[name], curves[name]);
+    }
+    if (content.run_info) this.runInfo = content.run_info;
+    if (content.stats) this.stats = content.stats;
+    if (content.baseline !== undefined) this.baseline = content.baseline;
+    if (content.state) this.state = { ...IDLE, ...content.state };
+  }
+
+  #applyDropped(dropped: DroppedColumns): void {
+    append(this.dropped.at, dropped.at);
+    append(this.dropped.text, dropped.text);
+    append(this.dropped.fate, dropped.fate);
+    append(this.dropped.round, dropped.round);
+    append(this.dropped.p, dropped.p);
+    append(this.dropped.q, dropped.q);
+  }
+
+  #notify(): void {
+    for (const listener of [...this.#listeners]) listener();
+  }
+}
+
+function append<T>(to: T[], from: Iterable<T>): void {
+  for (const value of from) to.push(value);
+}
+
+function noTokens(): Tokens {
+  return { text: [], kind: [], round: [], p: [], q: [] };
+}
+
+function noDropped(): Dropped {
+  return { at: [], text: [], fate: [], round: [], p: [], q: [] };
+}
+
+function noCurves(): CurveColumns {
+  const curves = { x: [] as number[] } as CurveColumns;
+  for (const name of CURVES) curves[name] = [];
+  return curves;
+}

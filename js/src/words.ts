@@ -1,0 +1,59 @@
+import type { Fate, Kind, Maybe, Phase } from "./protocol.js";
+
+export const PROVENANCE: Record<Lowercase<Kind>, string> = {
+  a: "Accepted",
+  c: "Correction",
+  b: "Bonus",
+  p: "Plain",
+};
+
+export const PROVENANCE_MEANING: Record<Lowercase<Kind>, string> = {
+  a: "The draft model proposed it and the main model agreed.",
+  c: "The main model’s own token, in place of the one it refused.",
+  b: "The main model’s own token, after a whole draft was accepted.",
+  p: "The main model’s token; nothing was drafted here.",
+};
+
+export const FATE: Record<Fate, string> = {
+  r: "Refused",
+  d: "Discarded",
+  u: "Unsent",
+  e: "Past the end",
+};
+
+export const FATE_MEANING: Record<Fate, string> = {
+  r: "The main model chose another token here.",
+  d: "It stood after the refused token and was never compared.",
+  u: "It was drafted but dropped before the main model saw it.",
+  e: "The main model agreed, but the text had already ended.",
+};
+
+export const PHASE: Record<Phase, string> = {
+  idle: "Ready",
+  loading: "Loading the models",
+  prefill: "Reading the prompt",
+  baseline: "Measuring plain decoding",
+  generating: "Generating",
+  stopping: "Stopping",
+  finished: "Finished",
+  stopped: "Stopped",
+  crashed: "The engine crashed",
+  failed: "Something went wrong",
+};
+
+export function percent(value: Maybe | undefined): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "—";
+  const hundred = value * 100;
+  if (hundred > 0 && hundred < 0.1) return "<0.1 %";
+  return `${hundred.toFixed(hundred < 99.95 && hundred > 0 ? 1 : 0)} %`;
+}
+
+export function seconds(value: number): string {
+  if (value < 10) return `${value.toFixed(1)} s`;
+  if (value < 120) return `${Math.round(value)} s`;
+  return `${Math.round(value / 60)} min`;
+}
+
+export function count(n: number, noun: string): string {
+  return `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+}
