@@ -80,9 +80,7 @@ def load(
         make(main_model, client, engine, threads)
         spec = m.PairSpec(
             engine=engine,
-            main=m.ModelSpec(
-                path=str(main_model.path), n_ctx=n_ctx or 0, n_threads=threads, n_gpu_layers=n_gpu_layers
-            ),
+            main=m.ModelSpec(path=str(main_model.path), n_ctx=n_ctx or 0, n_threads=threads, n_gpu_layers=n_gpu_layers),
             draft=None
             if draft_model is None
             else m.ModelSpec(path=str(draft_model.path), n_threads=threads, n_gpu_layers=draft_gpu_layers),
@@ -309,9 +307,7 @@ class Pair:
         assert generation.trace is not None
         return generation.trace
 
-    def stream(
-        self, prompt: Prompt, *, draft: str | None = "auto", raw: bool = False, **settings: Any
-    ) -> Generation:
+    def stream(self, prompt: Prompt, *, draft: str | None = "auto", raw: bool = False, **settings: Any) -> Generation:
         """Start a generation and return it; iterating over it yields each `Round` as it happens.
 
         Parameters and errors are those of `generate`. Leaving a `with` block stops it.

@@ -134,7 +134,8 @@ class _Ending:
         self._in_context = main.n_ctx - n_prompt
         self._limit = self._in_context if settings.max_tokens is None else min(settings.max_tokens, self._in_context)
         self._max_reason = (
-            StopReason.CONTEXT_LENGTH if self._limit == self._in_context and settings.max_tokens != self._limit
+            StopReason.CONTEXT_LENGTH
+            if self._limit == self._in_context and settings.max_tokens != self._limit
             else StopReason.MAX_TOKENS
         )
         self._stop = settings.stop

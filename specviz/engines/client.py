@@ -15,6 +15,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -86,7 +87,8 @@ _event_decoder = msgspec.msgpack.Decoder(Event)
 
 def decode_event(reply: m.Happened) -> Event:
     """Return the trace event that a reply carries."""
-    return _event_decoder.decode(reply.event)
+    event: Event = _event_decoder.decode(reply.event)
+    return event
 
 
 class Client(Protocol):
@@ -130,7 +132,7 @@ class HostClient:
             for _ in range(2):
                 process = self._started()
                 id = next(self._ids)
-                call = Call(id, lambda: self._send_cancel(process, id))
+                call = Call(id, partial(self._send_cancel, process, id))
                 self._calls[id] = process, call
                 try:
                     self._send(process, request(id=id, **fields))
@@ -162,7 +164,7 @@ class HostClient:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self._closing = False
-        stderr = tempfile.TemporaryFile()
+        stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the receiving thread
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "specviz.engines.host"],

@@ -42,5 +42,12 @@ class EngineCrashed(EngineError):
 
 BY_NAME: dict[str, type[EngineError]] = {
     cls.__name__: cls
-    for cls in (EngineError, EngineMissingError, ModelFileError, IncompatibleDraftError, PromptError, EngineCrashed)
+    for cls in (
+        EngineError,
+        EngineMissingError,
+        ModelFileError,
+        IncompatibleDraftError,
+        PromptError,
+        EngineCrashed,
+    )
 }

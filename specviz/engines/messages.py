@@ -1,7 +1,7 @@
 """What the kernel and the engine host say to each other.
 
-Frames on a pipe: a 4-byte little-endian length, then one MessagePack object. Requests carry an id; every reply names the
-request it belongs to. A request ends with exactly one `Done` or `Failed`.
+Frames on a pipe: a 4-byte little-endian length, then one MessagePack object. Requests carry an id; every reply names
+the request it belongs to. A request ends with exactly one `Done` or `Failed`.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ SIXTEEN_BIT = "BF16"
 def demo_drafts() -> list[LocalModel]:
     """Return the three drafts, the default one first."""
     paths = sorted(
-        (Path(__file__).parent / "drafts").glob("*.gguf"), key=lambda path: (DEFAULT_DRAFT not in path.name, path.name)
+        (Path(__file__).parent / "drafts").glob("*.gguf"),
+        key=lambda path: (DEFAULT_DRAFT not in path.name, path.name),
     )
     return [LocalModel(path.name.removesuffix(".gguf"), path, f"{path.stat().st_size / 1e6:.0f} MB") for path in paths]
 

@@ -102,7 +102,9 @@ def read_trace(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Trace:
         raise TraceError(f"{path.name} is empty: not a specviz trace")
     if trace.summary is None:
         warnings.warn(
-            f"{path.name} breaks off after round {len(trace.rounds)}: the trace has no summary", TraceWarning, stacklevel=2
+            f"{path.name} breaks off after round {len(trace.rounds)}: the trace has no summary",
+            TraceWarning,
+            stacklevel=2,
         )
     return trace
 
@@ -114,7 +116,9 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
         while line := file.readline(MAX_LINE_BYTES + 1):
             number += 1
             if len(line) > MAX_LINE_BYTES:
-                raise TraceError(f"{path.name}, line {number}: longer than {MAX_LINE_BYTES:,} bytes, not a specviz trace")
+                raise TraceError(
+                    f"{path.name}, line {number}: longer than {MAX_LINE_BYTES:,} bytes, not a specviz trace"
+                )
             if line.strip():
                 yield number, line, line.endswith(b"\n")
 
@@ -128,6 +132,7 @@ def _header(line: bytes, where: str) -> Header:
         raise TraceError(f'{where}: not a specviz trace (its "format" is {preamble.format!r})')
     if preamble.version is None or preamble.version > SCHEMA_VERSION:
         raise TraceError(
-            f"{where}: schema version {preamble.version} is newer than the {SCHEMA_VERSION} this specviz reads; upgrade specviz"
+            f"{where}: schema version {preamble.version} is newer than the {SCHEMA_VERSION} "
+            "that this specviz reads; upgrade specviz"
         )
     return msgspec.json.decode(line, type=Header)

@@ -94,12 +94,12 @@ class PositionRate(Struct, frozen=True):
 
     @property
     def marginal(self) -> float | None:
-        """accepted / rounds: vLLM's per-position acceptance rate."""
+        """Accepted / rounds: vLLM's per-position acceptance rate."""
         return ratio(self.accepted, self.rounds)
 
     @property
     def conditional(self) -> float | None:
-        """accepted / compared: acceptance given that all before it were accepted."""
+        """Accepted / compared: acceptance given that all before it were accepted."""
         return ratio(self.accepted, self.compared)
 
 
@@ -141,7 +141,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     mean_acceptance_length: float | None
     """1 + accepted / drafting rounds (vLLM; the bonus or correction counts as one)."""
     alpha: float | None
-    """accepted / (accepted + rounds that ended in a rejection): the estimate of the papers' alpha (Leviathan 2211.17192)."""
+    """accepted / (accepted + rounds that ended in a rejection): the estimate of the papers' alpha (2211.17192)."""
     tokens_per_round: float | None
     draft_seconds: float
     verify_seconds: float
@@ -201,6 +201,7 @@ class Stats(Struct, frozen=True, kw_only=True):
         """All fields as plain data; per-position rates with their numerators and denominators."""
         data = structs.asdict(self)
         data["per_position"] = [
-            structs.asdict(rate) | {"marginal": rate.marginal, "conditional": rate.conditional} for rate in self.per_position
+            structs.asdict(rate) | {"marginal": rate.marginal, "conditional": rate.conditional}
+            for rate in self.per_position
         ]
         return data

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 from msgspec import Struct, msgpack
 
@@ -241,8 +241,8 @@ class Trace:
         """Return one row per drafted or closing token.
 
         Columns: `round`, `position` (1.. in the draft; 0: the closing token), `output` (index in the output, <NA> if
-        dropped), `id`, `text`, `fate` (of drafted tokens), `provenance` (of output tokens), `p`, `q`, `rank`, and of the
-        round `time`, `draft_seconds`, `verify_seconds`, `other_seconds`.
+        dropped), `id`, `text`, `fate` (of drafted tokens), `provenance` (of output tokens), `p`, `q`, `rank`, and of
+        the round `time`, `draft_seconds`, `verify_seconds`, `other_seconds`.
         """
         return import_module("specviz.widgets.frames").token_frame(self)  # type: ignore[no-any-return]
 

@@ -1,6 +1,6 @@
 """What people see in a notebook: thin classes over `trace`, drawn by the TypeScript in `js/`.
 
-`feed.py` carries a generation to the page, `content.py` computes what is shown, `explorer.py` is the dashboard,
+`feed.py` carries a generation to the page, `explorer.py` is the dashboard,
 `parts.py` its views on their own; `static_html.py`, `figures.py` and `frames.py` are what a trace can turn into.
 """
 

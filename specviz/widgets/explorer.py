@@ -177,12 +177,13 @@ class Explorer(Feed):
         """Show the dashboard, and room for the record that a saved notebook keeps."""
         bundle = self._repr_mimebundle_()
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        display(data, metadata=metadata, raw=True)
-        display(_record("", self.feed_id), raw=True, display_id=f"specviz-{self.feed_id}")
+        display(data, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
+        record = _record("", self.feed_id)
+        display(record, raw=True, display_id=f"specviz-{self.feed_id}")  # type: ignore[no-untyped-call]
         self._record_shown = True
 
     def _show_record(self, traces: list[Trace]) -> None:
-        update_display(
+        update_display(  # type: ignore[no-untyped-call]
             _record(traces_html(traces, self.show_rejected), self.feed_id),
             raw=True,
             display_id=f"specviz-{self.feed_id}",

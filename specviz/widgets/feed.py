@@ -21,7 +21,7 @@ from specviz.engines.errors import EngineCrashed
 from specviz.pair import Generation
 from specviz.trace import Baseline, Header, Round, StopReason, Trace
 from specviz.trace.events import Event
-from specviz.widgets.content import Projection
+from specviz.trace.projection import Projection
 
 STATIC = Path(__file__).parent.parent / "static"
 BATCH_SECONDS = 0.033

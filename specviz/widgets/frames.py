@@ -9,7 +9,7 @@ from specviz.trace import Trace
 
 def token_frame(trace: Trace) -> pd.DataFrame:
     """Return one row per drafted or closing token; see `Trace.to_pandas`."""
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for round in trace.rounds:
         times = (round.time, round.draft_seconds, round.verify_seconds, round.other_seconds)
         for i, (id, fate) in enumerate(zip(round.drafted, round.fates, strict=True)):

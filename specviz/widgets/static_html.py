@@ -12,7 +12,7 @@ from html import escape
 from typing import Any
 
 from specviz.trace import Trace
-from specviz.widgets.content import Projection, run_info
+from specviz.trace.projection import Projection, run_info
 
 TAGS = {"a": "u", "c": "em", "b": "strong", "p": "span"}
 STYLES = {
@@ -45,7 +45,8 @@ def traces_html(traces: Sequence[Trace], show_rejected: bool = False) -> str:
     legend = " ".join(f'<{TAGS[kind]} style="{STYLES[kind]}">{name}</{TAGS[kind]}>' for kind, name in LEGEND.items())
     return (
         '<div style="font-family:system-ui,sans-serif;font-size:13px;line-height:1.5;max-width:70em">'
-        f"<p><b>{escape(title)}</b> <small>{escape(details)}</small><br><small>{escape(_short(info['prompt']))}</small></p>"
+        f"<p><b>{escape(title)}</b> <small>{escape(details)}</small><br>"
+        f"<small>{escape(_short(info['prompt']))}</small></p>"
         f'<p style="white-space:pre-wrap;overflow-wrap:anywhere">{_tokens(content, show_rejected)}</p>'
         f"<p><small>{legend}</small></p>{_table(content['stats'])}{_plots(content.get('curves'))}</div>"
     )
@@ -73,7 +74,9 @@ def _tokens(content: dict[str, Any], show_rejected: bool) -> str:
 
 def _text(text: str) -> str:
     """Escape a token and keep direction marks in it from reordering its neighbours."""
-    return "".join(f"&#{ord(c)};" if c in "\u202a\u202b\u202c\u202d\u202e" else c for c in escape(text)).replace("\0", "\ufffd")
+    return "".join(f"&#{ord(c)};" if c in "\u202a\u202b\u202c\u202d\u202e" else c for c in escape(text)).replace(
+        "\0", "\ufffd"
+    )
 
 
 def _table(rows: list[dict[str, str]]) -> str:
@@ -102,9 +105,18 @@ def _plots(curves: dict[str, list[Any]] | None) -> str:
     for title, columns, top, form, reference in charts:
         values = [value for column in columns for value in curves[column] if value is not None]
         if values:
-            svg = _svg(title, curves["x"], [curves[column] for column in columns], top or 1.05 * max(values), form, reference)
+            svg = _svg(
+                title,
+                curves["x"],
+                [curves[column] for column in columns],
+                top or 1.05 * max(values),
+                form,
+                reference,
+            )
             data = b64encode(svg.encode()).decode()
-            images.append(f'<img alt="{escape(title)}" width="320" height="170" src="data:image/svg+xml;base64,{data}">')
+            images.append(
+                f'<img alt="{escape(title)}" width="320" height="170" src="data:image/svg+xml;base64,{data}">'
+            )
     return f"<p>{''.join(images)}</p>"
 
 

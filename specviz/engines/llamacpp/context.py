@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,7 +120,8 @@ class Context:
         pointer = self.lib.llama_get_logits_ith(self.handle, i)
         if not pointer:
             raise IndexError(f"no logits at position {i} of the last pass")
-        return np.frombuffer(self._row.from_address(ctypes.addressof(pointer.contents)), dtype=np.float32)
+        row: Any = self._row.from_address(ctypes.addressof(pointer.contents))
+        return np.frombuffer(row, dtype=np.float32)
 
     def rewind(self, n: int) -> None:
         """Forget all but the first `n` tokens.

@@ -16,7 +16,11 @@ from specviz.engines.messages import ModelSpec, PairSpec
 from specviz.trace import ModelInfo, Settings
 
 DEFAULT_N_CTX = 4096
-FILE_TYPES = {"F16": "LLAMA_FTYPE_MOSTLY_F16", "BF16": "LLAMA_FTYPE_MOSTLY_BF16", "Q8_0": "LLAMA_FTYPE_MOSTLY_Q8_0"}
+FILE_TYPES = {
+    "F16": "LLAMA_FTYPE_MOSTLY_F16",
+    "BF16": "LLAMA_FTYPE_MOSTLY_BF16",
+    "Q8_0": "LLAMA_FTYPE_MOSTLY_Q8_0",
+}
 
 
 class LlamaEngine:
@@ -34,9 +38,7 @@ class LlamaEngine:
 
     def loaded(self, pair: PairSpec) -> bool:
         """Whether both contexts of the pair exist."""
-        return (pair.main, "main") in self._contexts and (
-            pair.draft is None or (pair.draft, "draft") in self._contexts
-        )
+        return (pair.main, "main") in self._contexts and (pair.draft is None or (pair.draft, "draft") in self._contexts)
 
     def load(self, pair: PairSpec) -> tuple[ModelInfo, ModelInfo | None]:
         """Load the pair; a draft that does not fit is refused before its context is made.
@@ -97,7 +99,7 @@ class LlamaEngine:
         """Free contexts and models that no kept pair uses."""
         roles = {(pair.main, "main") for pair in keep} | {(pair.draft, "draft") for pair in keep if pair.draft}
         for key in self._contexts.keys() - roles:
-            self._contexts.pop(key).close()  # type: ignore[arg-type]
+            self._contexts.pop(key).close()
         in_use = {(spec.path, spec.n_gpu_layers) for spec, _ in self._contexts}
         for model in self._models.keys() - in_use:
             self._models.pop(model).close()

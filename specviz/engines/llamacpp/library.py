@@ -6,7 +6,6 @@ import ctypes
 from collections import deque
 from functools import cache
 from importlib.metadata import version
-from types import ModuleType
 from typing import Any
 
 from specviz.engines.errors import EngineMissingError
@@ -20,7 +19,7 @@ _callbacks: list[Any] = []
 
 
 @cache
-def library() -> ModuleType:
+def library() -> Any:
     """Import the bindings, take over the log, start the backend.
 
     Raises
@@ -32,7 +31,7 @@ def library() -> ModuleType:
         import llama_cpp.llama_cpp as lib
     except ImportError as error:
         raise EngineMissingError(
-            'the llama.cpp engine needs llama-cpp-python: pip install "specviz-lab[llamacpp]" (a C++ compiler is needed)'
+            'the llama.cpp engine needs llama-cpp-python: pip install "specviz-lab[llamacpp]" (takes a C++ compiler)'
         ) from error
     except (OSError, RuntimeError) as error:
         raise EngineMissingError(f"llama-cpp-python is installed, but its library does not load: {error}") from error

@@ -81,9 +81,7 @@ class Model:
         capacity = len(data) + 16
         while True:
             buffer = (self.lib.llama_token * capacity)()
-            n: int = self.lib.llama_tokenize(
-                self.vocab, data, len(data), buffer, capacity, add_special, parse_special
-            )
+            n: int = self.lib.llama_tokenize(self.vocab, data, len(data), buffer, capacity, add_special, parse_special)
             if n >= 0:
                 return list(buffer[:n])
             capacity = -n

@@ -176,9 +176,7 @@ class LlamaDrafter:
 
     kind = "model"
 
-    def __init__(
-        self, context: Context, settings: Settings, stopped: Callable[[], bool], *, n_vocab_main: int
-    ) -> None:
+    def __init__(self, context: Context, settings: Settings, stopped: Callable[[], bool], *, n_vocab_main: int) -> None:
         self.context, self.settings = context, settings
         self.model = context.model
         self._n_shared = min(self.model.n_vocab, n_vocab_main)

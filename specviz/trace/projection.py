@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from specviz.trace import Baseline, Curves, Fate, Header, Pieces, Provenance, Round, Stats, Summary, Tally, TokenDecoder
-from specviz.trace.curves import COLUMNS
-from specviz.trace.events import Event
+from specviz.trace.curves import COLUMNS, Curves
+from specviz.trace.events import Baseline, Event, Fate, Header, Pieces, Provenance, Round, Summary
+from specviz.trace.stats import Stats, Tally
+from specviz.trace.text import TokenDecoder
 
 KIND = {
     Provenance.ACCEPTED: "a",
@@ -88,7 +89,9 @@ class Projection:
         for i, (id, provenance) in enumerate(zip(round.emitted, round.provenance, strict=True)):
             accepted = provenance is Provenance.ACCEPTED
             control = id in self._control
-            column["text"].append(self._piece(id).decode("utf-8", "replace") if control else self._decoder.feed(self._piece(id)))
+            column["text"].append(
+                self._piece(id).decode("utf-8", "replace") if control else self._decoder.feed(self._piece(id))
+            )
             column["kind"].append(KIND[provenance].upper() if control else KIND[provenance])
             column["round"].append(index)
             column["p"].append(_rounded(round.p[i] if round.p else None) if accepted else _rounded(round.closing_p))
@@ -196,7 +199,12 @@ def stats_rows(stats: Stats) -> list[dict[str, str]]:
             _number(stats.alpha, 3),
             "Chance that a compared token is accepted: accepted / (accepted + rounds that ended in a rejection).",
         ),
-        ("output_tokens", "Output tokens", f"{stats.output_tokens:,}", "Tokens of the answer, its end token included."),
+        (
+            "output_tokens",
+            "Output tokens",
+            f"{stats.output_tokens:,}",
+            "Tokens of the answer, its end token included.",
+        ),
         ("rounds", "Rounds", f"{stats.rounds:,}", "Draft-then-verify steps."),
         (
             "total_draft_tokens_count",
@@ -221,7 +229,8 @@ def stats_rows(stats: Stats) -> list[dict[str, str]]:
             "ignored_draft_tokens_count",
             "Ignored",
             f"{stats.ignored_draft_tokens_count:,}",
-            f"Drafted tokens that were not used: {stats.unsent:,} never sent (cutoff, stop), {stats.past_end:,} past the end.",
+            f"Drafted tokens that were not used: {stats.unsent:,} never sent (cutoff, stop), "
+            f"{stats.past_end:,} past the end.",
         ),
         (
             "time_to_first_token",
@@ -229,7 +238,12 @@ def stats_rows(stats: Stats) -> list[dict[str, str]]:
             _seconds(stats.time_to_first_token),
             "From the start of prompt processing to the first token.",
         ),
-        ("generation_time", "Generation time", _seconds(stats.generation_time), "Decoding time of all rounds."),
+        (
+            "generation_time",
+            "Generation time",
+            _seconds(stats.generation_time),
+            "Decoding time of all rounds.",
+        ),
         (
             "draft_seconds",
             "… drafting",
@@ -248,10 +262,17 @@ def stats_rows(stats: Stats) -> list[dict[str, str]]:
             _share(stats.other_seconds, stats.generation_time),
             "Sampling, recording, rewinding the caches.",
         ),
-        ("stop_reason", "Stop reason", STOP_WORDS.get(stats.stop_reason or "", stats.stop_reason), "Why it ended."),
+        (
+            "stop_reason",
+            "Stop reason",
+            STOP_WORDS.get(stats.stop_reason or "", stats.stop_reason),
+            "Why it ended.",
+        ),
     ]
     return [
-        {"key": key, "label": label, "value": value, "help": help} for key, label, value, help in rows if value is not None
+        {"key": key, "label": label, "value": value, "help": help}
+        for key, label, value, help in rows
+        if value is not None
     ]
 
 

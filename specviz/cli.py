@@ -1,0 +1,183 @@
+"""The command `specviz`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from specviz.pair import Generation
+    from specviz.trace.projection import Projection
+
+STYLES = {"a": "underline #4aa3df", "c": "#e8833a", "b": "#2fb58c", "p": ""}
+LEGEND = {"a": "accepted", "c": "correction", "b": "bonus"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status (0 done, 1 failed, 2 misused, 130 interrupted)."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+        return status
+    except KeyboardInterrupt:
+        print("specviz: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (OSError, RuntimeError, ValueError, TypeError) as error:
+        print(f"specviz: {error}", file=sys.stderr)
+        for note in getattr(error, "__notes__", []):
+            print(note, file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    from specviz import __version__
+
+    parser = argparse.ArgumentParser(prog="specviz", description="Explore speculative decoding.")
+    parser.add_argument("--version", action="version", version=f"specviz {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    generate = commands.add_parser(
+        "generate",
+        help="answer a prompt, every token coloured by who proposed it",
+        description="Answer a prompt; the tokens are coloured in a terminal, the statistics follow them.",
+    )
+    generate.set_defaults(run=_generate)
+    add = generate.add_argument
+    add("prompt", help="the prompt; - reads it from standard input")
+    add(
+        "--main",
+        default="auto",
+        help="a GGUF file or a part of a known model's name (default: the demo model)",
+    )
+    add(
+        "--draft",
+        default="auto",
+        help="the same for the draft; none: plain decoding (default: the demo draft)",
+    )
+    add(
+        "--num-draft-tokens",
+        type=int,
+        default=4,
+        metavar="K",
+        help="tokens drafted in a round (default: %(default)s)",
+    )
+    add(
+        "--p-min",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="stop drafting below this draft probability (default: 0)",
+    )
+    add(
+        "--max-tokens",
+        type=int,
+        default=256,
+        metavar="N",
+        help="output tokens at most (default: %(default)s)",
+    )
+    add("--temperature", type=float, default=0.0, metavar="T", help="0 is greedy (default: 0)")
+    add("--seed", type=int, default=None, help="of the sampler (default: drawn)")
+    add("--threads", type=int, default=None, help="CPU threads (default: physical cores less one)")
+    add("--show-rejected", action="store_true", help="show dropped tokens in place, struck through")
+    add("--trace", metavar="FILE", help="save the trace (JSON lines)")
+    add("--json", action="store_true", help="print one object with text, token_ids and stats instead")
+    return parser
+
+
+def _generate(arguments: argparse.Namespace) -> int:
+    from specviz.decoding import check_settings
+    from specviz.pair import load
+
+    settings = {
+        "max_tokens": arguments.max_tokens,
+        "temperature": arguments.temperature,
+        "num_draft_tokens": arguments.num_draft_tokens,
+        "p_min": arguments.p_min,
+        "seed": arguments.seed,
+    }
+    check_settings(**settings)
+    prompt = sys.stdin.read() if arguments.prompt == "-" else arguments.prompt
+    with load(arguments.main, arguments.draft, n_threads=arguments.threads) as pair:
+        with pair.stream(prompt, **settings) as generation:
+            try:
+                if arguments.json:
+                    for _ in generation:
+                        pass
+                else:
+                    _print_live(generation, arguments.show_rejected)
+            finally:
+                if arguments.trace and generation.trace is not None:
+                    generation.trace.save(arguments.trace)
+        trace = generation.trace
+        assert trace is not None
+        if arguments.json:
+            data = {"text": trace.text, "token_ids": trace.token_ids, "stats": trace.stats.to_dict()}
+            print(json.dumps(data, ensure_ascii=False))
+    return 0
+
+
+def _print_live(generation: Generation, show_rejected: bool) -> None:
+    """Print tokens as they come, then legend and statistics. Piped, only the answer goes to standard output."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from specviz.engines.messages import Phase
+    from specviz.trace.projection import Projection, stats_rows
+
+    out = Console(highlight=False, soft_wrap=True)
+    beside = out if out.is_terminal else Console(stderr=True, highlight=False)
+    projection = Projection()
+    while (event := generation.next_event()) is not None:
+        if isinstance(event, Phase):
+            continue
+        projection.add(event)
+        if projection.pending:
+            out.print(_coloured(projection, show_rejected and out.is_terminal), end="")
+    out.print()
+    if out.is_terminal:
+        out.print(Text.assemble(*(part for kind, name in LEGEND.items() for part in ((name, STYLES[kind]), "  "))))
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(justify="right")
+    for row in stats_rows(projection.stats):
+        table.add_row(row["label"], row["value"])
+    beside.print(table)
+
+
+def _coloured(projection: Projection, show_rejected: bool) -> Text:
+    """Return the new tokens as styled text, control characters made visible."""
+    from rich.text import Text
+
+    content = projection.take()
+    tokens, dropped = content.get("tokens", {"text": [], "kind": "", "round": []}), content.get("dropped")
+    gone: dict[int, str] = {}
+    if show_rejected and dropped:
+        for round, text in zip(dropped["round"], dropped["text"], strict=True):
+            gone[round] = gone.get(round, "") + text.replace("\n", "↵")
+    line = Text()
+    for i, (text, kind, round) in enumerate(zip(tokens["text"], tokens["kind"], tokens["round"], strict=True)):
+        closes = i + 1 == len(tokens["text"]) or tokens["round"][i + 1] != round
+        if closes and round in gone:
+            line.append(_printable(gone[round]), "strike dim #e8833a")
+        if not kind.isupper():
+            line.append(_printable(text), STYLES[kind])
+    return line
+
+
+def _printable(text: str) -> str:
+    """Make control characters visible, so that a model cannot steer the terminal."""
+    return "".join(c if c in "\n\t" or c.isprintable() else "�" for c in text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
