@@ -361,7 +361,7 @@ def _prompt_fields(prompt: Prompt, raw: bool) -> dict[str, Any]:
     """Turn what a user gives as a prompt into the fields of a `Generate` request."""
     if isinstance(prompt, Trace):
         ids = prompt.token_ids
-        end_found = prompt.summary is not None and prompt.summary.stop_reason is StopReason.EOS_FOUND
+        end_found = prompt.summary is not None and prompt.summary.stop_reason == StopReason.EOS_FOUND
         kept = ids[:-1] if end_found else ids
         return {
             "token_ids": (*prompt.header.prompt_ids, *kept),

@@ -152,7 +152,7 @@ class Trace:
         """
         yield self.header
         pieces, control = self.pieces.copy(), self.control.copy()
-        if pieces:
+        if pieces or control:
             text: dict[int, str] = {}
             raw: dict[int, bytes] = {}
             for id, piece in sorted(pieces.items()):
@@ -186,7 +186,7 @@ class Trace:
     def text(self) -> str:
         """The answer: without control tokens, and up to the stop string where one was found."""
         decoded = b"".join(self.piece(id) for id in self._ids if id not in self.control).decode("utf-8", "replace")
-        if self.summary is not None and self.summary.stop_reason is StopReason.STOP_STRING_FOUND:
+        if self.summary is not None and self.summary.stop_reason == StopReason.STOP_STRING_FOUND:
             found = [at for at in (decoded.find(stop) for stop in self.header.settings.stop) if at >= 0]
             return decoded[: min(found, default=len(decoded))]
         return decoded
@@ -221,7 +221,7 @@ class Trace:
         return Stats.of(
             self.tally,
             draft_model=self.header.draft.name if self.header.draft is not None else None,
-            stop_reason=None if self.summary is None else self.summary.stop_reason.value,
+            stop_reason=None if self.summary is None else str(self.summary.stop_reason),
             time_to_first_token=None if self.summary is None else self.summary.time_to_first_token,
         )
 
@@ -255,5 +255,5 @@ class Trace:
 
     def __repr__(self) -> str:
         draft = self.header.draft.name if self.header.draft is not None else self.header.drafter
-        ended = self.summary.stop_reason.value if self.summary is not None else "unfinished"
+        ended = str(self.summary.stop_reason) if self.summary is not None else "unfinished"
         return f"<Trace {self.header.main.name} with {draft}: {len(self)} tokens, {len(self.rounds)} rounds, {ended}>"

@@ -206,8 +206,8 @@ class Feed(anywidget.AnyWidget):  # type: ignore[misc]
     def _end(self, generation: Generation) -> None:
         summary = None if generation.trace is None else generation.trace.summary
         reason = None if summary is None else summary.stop_reason
-        phase = "stopped" if reason is StopReason.USER_STOPPED else "finished"
-        self._send_batch(state=state(phase, can_continue=reason is not StopReason.CONTEXT_LENGTH))
+        phase = "stopped" if reason == StopReason.USER_STOPPED else "finished"
+        self._send_batch(state=state(phase, can_continue=reason != StopReason.CONTEXT_LENGTH))
 
     def _fail(self, phase: str, error: BaseException) -> None:
         with self._sending:

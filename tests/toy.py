@@ -1,0 +1,96 @@
+"""A model of a few tokens, small enough to reason about: the next token depends on the last one only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from specviz.decoding import Choice, Draft, EvaluationStopped
+from specviz.trace import Pieces
+
+END = 0
+
+
+class ToyMain:
+    """A greedy main model over a table of probabilities, shape (n_vocab, n_vocab), that checks how it is used."""
+
+    def __init__(self, table: np.ndarray, n_ctx: int = 1000, stopped: Callable[[], bool] = lambda: False) -> None:
+        self.table, self.n_ctx, self.stopped = table, n_ctx, stopped
+        self.cache: list[int] = []
+        self.last_pass: list[int] = []
+        self.passes = 0
+
+    def begin(self, prompt: Sequence[int]) -> int:
+        self.cache = list(prompt[:-1])
+        return 0
+
+    def evaluate(self, tokens: Sequence[int]) -> None:
+        if self.stopped():
+            raise EvaluationStopped
+        assert len(self.cache) + len(tokens) <= self.n_ctx, "the pass does not fit into the context"
+        self.cache.extend(tokens)
+        self.last_pass = list(tokens)
+        self.passes += 1
+
+    def rewind(self, n: int) -> None:
+        assert n <= len(self.cache), "cannot rewind forwards"
+        del self.cache[n:]
+
+    def sample(self, i: int) -> int:
+        return int(self.table[self.last_pass[i]].argmax())
+
+    def peek(self, i: int) -> int:
+        return self.sample(i)
+
+    def probability(self, i: int, token: int) -> Choice:
+        return Choice(float(self.table[self.last_pass[i], token]), float(self.sample(i) == token))
+
+    def top(self, i: int) -> tuple[tuple[int, float], ...]:
+        row = self.table[self.last_pass[i]]
+        best = np.argsort(-row, kind="stable")[:3]
+        return tuple((int(id), float(row[id])) for id in best)
+
+    def is_end(self, token: int) -> bool:
+        return token == END
+
+    def text_piece(self, token: int) -> bytes:
+        return b"" if token == END else bytes([96 + token])
+
+    def pieces(self, tokens: Sequence[int]) -> Pieces | None:
+        return Pieces(text={id: self.text_piece(id).decode() or "<end>" for id in set(tokens)}, control=(END,))
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+class ToyDrafter:
+    """Drafts greedily from its own table, stops below `p_min` as the real one does."""
+
+    kind = "model"
+
+    def __init__(self, table: np.ndarray, p_min: float = 0.0) -> None:
+        self.table, self.p_min = table, p_min
+        self.rows: list[np.ndarray] = []
+
+    def begin(self, prompt: Sequence[int]) -> int:
+        return 0
+
+    def draft(self, history: Sequence[int], k: int) -> Draft:
+        ids: list[int] = []
+        qs: list[float] = []
+        self.rows = []
+        last, n_send = history[-1], 0
+        while len(ids) < k:
+            row = self.table[last]
+            self.rows.append(row)
+            last = int(row.argmax())
+            ids.append(last)
+            qs.append(float(row[last]))
+            if qs[-1] < self.p_min:
+                break
+            n_send += 1
+        return Draft(tuple(ids), n_send, tuple(qs), (1.0,) * len(ids))
+
+    def rank(self, i: int, token: int) -> int | None:
+        return 1 + int((self.rows[i] > self.rows[i][token]).sum())
