@@ -159,21 +159,21 @@ export class FakeKernel {
     const rate = (value, digits = 1, unit = "") => (Number.isFinite(value) ? value.toFixed(digits) + unit : "—");
     const refused = rounds - Math.round(rounds * 0.3);
     return [
-      ["tokens_per_second", "Speed", rate(tokens / seconds, 1, " tok/s"), "Output tokens divided by decoding time."],
-      ["draft_acceptance_rate", "Draft acceptance", rate((100 * accepted) / drafted, 1, " %"), "Accepted tokens divided by drafted tokens (LM Studio’s and vLLM’s rate)."],
-      ["mean_acceptance_length", "Mean acceptance length", rate(1 + accepted / rounds, 2), "1 + accepted / drafting rounds (vLLM). The closing token counts as one."],
+      ["tokens_per_second", "Tokens/s", rate(tokens / seconds, 1), "Output tokens divided by decoding time."],
+      ["draft_acceptance_rate", "Acceptance rate", rate((100 * accepted) / drafted, 1, " %"), "Accepted tokens divided by drafted tokens (LM Studio’s and vLLM’s rate)."],
+      ["mean_acceptance_length", "Acceptance length", rate(1 + accepted / rounds, 2), "1 + accepted / drafting rounds (vLLM). The closing token counts as one."],
       ["speedup", "Speedup", plain ? rate(tokens / seconds / plain, 2, "×") : "—", "Tokens per second with drafting divided by plain tokens per second, both measured in this run."],
       ["time_to_first_token", "Time to first token", "0.31 s", "From the click to the first token."],
       ["generation_time", "Generation time", rate(seconds, 2, " s"), "Decoding time of all rounds, without prompt processing and baseline."],
-      ["stop_reason", "Stop reason", "eosFound", "Why the generation ended, in LM Studio’s words."],
+      ["stop_reason", "Stop reason", "end of text", "Why the generation ended, in LM Studio’s words."],
       ["total_draft_tokens_count", "Drafted", String(drafted), "Everything drafted: accepted + rejected + ignored."],
       ["accepted_draft_tokens_count", "Accepted", String(accepted), ""],
       ["rejected_draft_tokens_count", "Rejected", String(drafted - accepted), "Refused + discarded."],
       ["ignored_draft_tokens_count", "Ignored", "0", "Unsent + past the end."],
-      ["alpha", "Acceptance α", rate(accepted / (accepted + refused), 3), "accepted / (accepted + rounds that ended in a rejection)."],
+      ["alpha", "Alpha", rate(accepted / (accepted + refused), 3), "accepted / (accepted + rounds that ended in a rejection)."],
       ["tokens_per_round", "Tokens per round", rate(tokens / rounds, 2), ""],
-      ["draft_seconds", "Time drafting", rate(seconds * 0.22, 2, " s"), ""],
-      ["verify_seconds", "Time verifying", rate(seconds * 0.75, 2, " s"), ""],
+      ["draft_seconds", "… drafting", rate(seconds * 0.22, 2, " s"), ""],
+      ["verify_seconds", "… verifying", rate(seconds * 0.75, 2, " s"), ""],
     ].map(([key, label, value, help]) => ({ key, label, value, help }));
   }
   baseline() {

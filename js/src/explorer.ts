@@ -1,13 +1,12 @@
 import type { AnyModel } from "@anywidget/types";
 import { modelControl, numberControl, seedControl, switchControl } from "./controls.js";
 import { h, icon, perFrame, setText, uniqueId, type Icon } from "./dom.js";
-import { plotRow } from "./parts.js";
-import { busy, type ExplorerTraits, type PageMessage, type Phase } from "./protocol.js";
+import { plotRow, tokenStream } from "./parts.js";
+import { busy, type ExplorerTraits, type PageMessage, type Phase, type RunState } from "./protocol.js";
 import { SettingsModel } from "./settings.js";
 import { StatsTable } from "./stats_table.js";
 import type { Store } from "./store.js";
 import { Tiles } from "./tiles.js";
-import { TokenStream } from "./token_stream.js";
 import { PHASE } from "./words.js";
 
 /** Below this width (px) the sidebar goes under the prompt, folded. The same figure stands in styles.css. */
@@ -40,11 +39,12 @@ export class Explorer {
   #asked: Request | null = null;
   #slow = false;
   #timers: ReturnType<typeof setTimeout>[] = [];
-  #stateSeen: unknown;
+  #stateSeen: RunState;
 
   constructor(store: Store, model: AnyModel<ExplorerTraits>, signal: AbortSignal) {
     this.#store = store;
     this.#signal = signal;
+    this.#stateSeen = store.state;
     this.#settings = new SettingsModel(model, signal);
     this.#buttons = {
       generate: this.#button("generate", "Generate", "play", "sv-primary"),
@@ -71,18 +71,11 @@ export class Explorer {
     });
     this.#side = h("details", { class: "sv-settings", open: true }, h("summary", {}, "Settings", this.#summary), this.#controls());
 
-    const stream = new TokenStream(store, signal);
-    this.#settings.follow(["show_provenance", "show_rejected"], () =>
-      stream.show({
-        provenance: this.#settings.get("show_provenance") ?? true,
-        rejected: this.#settings.get("show_rejected") ?? false,
-      }),
-    );
     const layout = h(
       "div",
       { class: "sv-layout" },
       h("div", { class: "sv-ask" }, this.#promptArea(), this.#banner),
-      h("div", { class: "sv-main" }, new Tiles(store, signal).element, stream.element, plotRow(store, signal)),
+      h("div", { class: "sv-main" }, new Tiles(store, signal).element, tokenStream(store, { model: model as AnyModel, signal }), plotRow(store, signal)),
       h(
         "aside",
         { class: "sv-side", "aria-label": "Settings and statistics" },
@@ -101,7 +94,7 @@ export class Explorer {
     const { state } = this.#store;
     if (state !== this.#stateSeen) {
       this.#stateSeen = state;
-      this.#answered();
+      if (answers(state, this.#asked)) this.#answered();
     }
     const phase: Phase = this.#asked === "stop" ? "stopping" : state.phase;
     const working = busy(phase) || this.#asked !== null;
@@ -223,7 +216,7 @@ export class Explorer {
           slider: true,
           testid: "num-draft-tokens",
         }),
-        numberControl(settings, { name: "p_min", label: "Draft cutoff (p min)", min: 0, max: 1, step: 0.05, slider: true, testid: "p-min" }),
+        numberControl(settings, { name: "p_min", label: "Draft probability cutoff", min: 0, max: 1, step: 0.05, slider: true, testid: "p-min" }),
         switchControl(settings, "show_provenance", "Colour the tokens", "toggle-provenance"),
         switchControl(settings, "show_rejected", "Show rejected tokens", "toggle-rejected"),
         switchControl(settings, "measure_baseline", "Measure the speedup", "toggle-baseline"),
@@ -249,7 +242,6 @@ export class Explorer {
       if (drafting) parts.push(`draft length ${settings.get("num_draft_tokens")}`);
       setText(this.#summary, parts.filter(Boolean).join(" · "));
     });
-    if (typeof ResizeObserver !== "function") return;
     let narrow = false;
     const observer = new ResizeObserver(([entry]) => {
       const now = (entry?.contentRect.width ?? NARROW) < NARROW;
@@ -260,6 +252,12 @@ export class Explorer {
     observer.observe(this.element);
     this.#signal.addEventListener("abort", () => observer.disconnect(), { once: true });
   }
+}
+
+/** Batches sent before the kernel heard the request still carry the state from before it. */
+function answers({ phase }: RunState, request: Request | null): boolean {
+  if (request === "stop") return phase === "stopping" || !busy(phase);
+  return busy(phase) || phase === "crashed" || phase === "failed";
 }
 
 function group(title: string, ...fields: HTMLElement[]): HTMLElement {

@@ -23,7 +23,7 @@ export default function feed(): { initialize: Initialize<FeedTraits>; render: Re
       signal.addEventListener("abort", () => opened.dispose(), { once: true });
       return {
         mount(part, target) {
-          hideStaticRecord(model.get("feed_id"), target.signal);
+          hideStaticRecord(model, target.signal);
           mountPart(part, opened, target);
         },
       };
@@ -31,13 +31,13 @@ export default function feed(): { initialize: Initialize<FeedTraits>; render: Re
 
     render({ model, el, signal }) {
       if (!store) throw new Error("specviz: a view before its model was initialised");
-      hideStaticRecord(model.get("feed_id"), signal);
+      hideStaticRecord(model, signal);
       if (model.get("view") === "explorer") {
         const explorer = new Explorer(store, model as unknown as AnyModel<ExplorerTraits>, signal);
         el.append(explorer.element);
         signal.addEventListener("abort", () => explorer.element.remove(), { once: true });
       } else {
-        viewFeed(store, el, signal);
+        viewFeed(store, { el, signal, model });
       }
     },
   };

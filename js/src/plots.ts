@@ -13,7 +13,8 @@ const CALM_FRAME_MS = 500;
 
 export type PlotName = "acceptance" | "throughput" | "speedup";
 
-type Look = "soft" | "strong" | "reference";
+const LOOKS = ["strong", "soft", "reference"] as const;
+type Look = (typeof LOOKS)[number];
 
 interface Series {
   curve: Curve;
@@ -41,7 +42,7 @@ const figure = (digits: number, unit: string) => (value: Maybe) => (value === nu
 
 export const PLOTS: Record<PlotName, PlotSpec> = {
   acceptance: {
-    title: "Draft acceptance",
+    title: "Acceptance rate",
     about: "Share of the drafted tokens that were accepted, over output tokens",
     series: [
       { curve: "acceptance_rolling", label: "recent", look: "soft" },
@@ -54,7 +55,7 @@ export const PLOTS: Record<PlotName, PlotSpec> = {
     missing: "Nothing was drafted",
   },
   throughput: {
-    title: "Tokens per second",
+    title: "Tokens/s",
     about: "Output tokens per second of decoding, over output tokens",
     series: [
       { curve: "tps_rolling", label: "recent", look: "soft" },
@@ -68,7 +69,7 @@ export const PLOTS: Record<PlotName, PlotSpec> = {
     missing: "No speed was measured",
   },
   speedup: {
-    title: "Speedup over plain decoding",
+    title: "Speedup",
     about: "Tokens per second with drafting divided by tokens per second without, over output tokens",
     series: [
       { curve: "speedup_rolling", label: "recent", look: "soft" },
@@ -98,7 +99,7 @@ export class CurvePlot {
   readonly #signal: AbortSignal;
   readonly #area = h("div", { class: "sv-plot-area" });
   readonly #note = h("p", { class: "sv-plot-note", hidden: true });
-  readonly #values: HTMLElement[] = [];
+  readonly #value = h("span", { class: "sv-number", title: "Overall, up to now" });
   readonly #decimator = new Decimator<Row>(MAX_POINTS);
   readonly #interval = prefersReducedMotion() ? CALM_FRAME_MS : FRAME_MS;
 
@@ -124,16 +125,17 @@ export class CurvePlot {
     this.#store = store;
     this.#signal = signal;
     const key = h("ul", { class: "sv-plot-key" });
-    for (const series of spec.series) {
-      const value = h("span", { class: "sv-number" });
-      this.#values.push(value);
-      key.append(keyItem(series.look, series.label, value));
-    }
+    for (const look of LOOKS) for (const series of spec.series) if (series.look === look) key.append(keyItem(look, series.label));
     if (spec.level) key.append(keyItem("reference", spec.level.label));
     this.element = h(
       "figure",
       { class: "sv-plot", "data-testid": `plot-${name}`, "data-points": 0 },
-      h("figcaption", {}, h("span", { class: "sv-plot-title", title: spec.about }, spec.title), key),
+      h(
+        "figcaption",
+        {},
+        h("div", { class: "sv-row" }, h("span", { class: "sv-plot-title", title: spec.about }, spec.title), this.#value),
+        key,
+      ),
       h("div", { class: "sv-plot-frame", role: "img", "aria-label": spec.about }, this.#area, this.#note),
     );
     signal.addEventListener("abort", () => this.#dispose(), { once: true });
@@ -278,18 +280,14 @@ export class CurvePlot {
   }
 
   #drawValues(): void {
-    const { curves } = this.#store;
+    const { curves, state } = this.#store;
     const { series, format, missing } = this.#spec;
-    let measured = false;
-    series.forEach(({ curve, look }, i) => {
-      const value = curves[curve].at(-1) ?? null;
-      const element = this.#values[i];
-      if (element) setText(element, format(value));
-      if (look !== "reference" && value !== null) measured = true;
-    });
-    const over = ["finished", "stopped", "crashed", "failed"].includes(this.#store.state.phase);
+    const overall = series.find(({ look }) => look === "strong")?.curve;
+    const value = overall ? (curves[overall].at(-1) ?? null) : null;
+    setText(this.#value, format(value));
+    const over = ["finished", "stopped", "crashed", "failed"].includes(state.phase);
     setText(this.#note, missing);
-    this.#note.hidden = measured || !over;
+    this.#note.hidden = value !== null || !over;
   }
 
   #marked(): void {
@@ -337,7 +335,7 @@ export class CurvePlot {
     const { tickformat, ticksuffix = "", level } = this.#spec;
     return {
       autosize: true,
-      margin: { l: 40, r: 8, t: 8, b: 24, pad: 4 },
+      margin: { l: 40, r: 8, t: 8, b: 38, pad: 4 },
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: theme?.font, size: 11, color: theme?.ink },
@@ -349,7 +347,15 @@ export class CurvePlot {
         bordercolor: theme?.grid,
         font: { family: theme?.font, size: 12, color: theme?.ink },
       },
-      xaxis: { ...axis, range: [0, this.#range], nticks: 4, showgrid: false, tickformat: "~s", hoverformat: ",d" },
+      xaxis: {
+        ...axis,
+        range: [0, this.#range],
+        nticks: 4,
+        showgrid: false,
+        tickformat: "~s",
+        hoverformat: ",d",
+        title: { text: "output tokens", standoff: 6, font: { size: 11, color: theme?.faint } },
+      },
       shapes: level
         ? [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: level.at, y1: level.at, layer: "below", line: reference(theme) }]
         : [],
@@ -362,17 +368,13 @@ function reference(theme: Theme | null): Record<string, unknown> {
   return { color: theme?.faint, width: 1.25, dash: "5px,4px" };
 }
 
-function keyItem(look: Look, label: string, value?: HTMLElement): HTMLElement {
-  return h("li", { "data-look": look }, h("i", { "aria-hidden": "true" }), label, value ? " " : null, value);
+function keyItem(look: Look, label: string): HTMLElement {
+  return h("li", { "data-look": look }, h("i", { "aria-hidden": "true" }), label);
 }
 
 /** Wait until the element has a width: plotly measures it once. */
 function laidOut(element: HTMLElement, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    if (typeof ResizeObserver !== "function") {
-      resolve();
-      return;
-    }
     const observer = new ResizeObserver(() => {
       if (element.clientWidth === 0) return;
       observer.disconnect();

@@ -121,7 +121,13 @@ export interface Choice {
   reason: string;
 }
 
-export interface FeedTraits {
+/** Which tokens a view shows, and how. */
+export interface ShownTraits {
+  show_provenance?: boolean;
+  show_rejected?: boolean;
+}
+
+export interface FeedTraits extends ShownTraits {
   view: "feed" | "explorer";
   feed_id: string;
   snapshot: Snapshot | Record<string, never>;
@@ -142,7 +148,7 @@ export interface Settings {
   show_rejected: boolean;
 }
 
-export interface ExplorerTraits extends FeedTraits, Settings {
+export interface ExplorerTraits extends Omit<FeedTraits, keyof ShownTraits>, Settings {
   presets: string[];
   main_choices: Choice[];
   draft_choices: Choice[];
@@ -150,11 +156,9 @@ export interface ExplorerTraits extends FeedTraits, Settings {
 
 export type Part = "tokens" | "acceptance" | "throughput" | "speedup" | "stats";
 
-export interface PartTraits {
+export interface PartTraits extends ShownTraits {
   feed: string;
   part: Part;
-  show_provenance?: boolean;
-  show_rejected?: boolean;
 }
 
 /** Phases in which something is under way. */

@@ -141,7 +141,10 @@ export class Store {
         return;
       }
     }
-    if (batch.reset) this.#clear();
+    if (batch.reset) {
+      this.#clear();
+      this.runInfo = {};
+    }
     this.#apply(batch);
     this.run = batch.run;
     this.#seq = batch.seq;

@@ -4,9 +4,9 @@ import type { Store } from "./store.js";
 import { count, seconds } from "./words.js";
 
 const TILES = [
-  { key: "tokens_per_second", label: "Speed", testid: "tile-speed" },
-  { key: "draft_acceptance_rate", label: "Draft acceptance", testid: "tile-acceptance" },
-  { key: "mean_acceptance_length", label: "Mean acceptance length", testid: "tile-length" },
+  { key: "tokens_per_second", label: "Tokens/s", testid: "tile-speed" },
+  { key: "draft_acceptance_rate", label: "Acceptance rate", testid: "tile-acceptance" },
+  { key: "mean_acceptance_length", label: "Acceptance length", testid: "tile-length" },
   { key: "speedup", label: "Speedup", testid: "tile-speedup" },
 ] as const;
 
@@ -14,15 +14,16 @@ const TILES = [
 export class Tiles {
   readonly element = h("dl", { class: "sv-tiles" });
   readonly #store: Store;
-  readonly #values = new Map<string, HTMLElement>();
+  readonly #tiles = new Map<string, { label: HTMLElement; value: HTMLElement }>();
   readonly #baseline = h("p", { class: "sv-caption", "data-testid": "baseline" });
 
   constructor(store: Store, signal: AbortSignal) {
     this.#store = store;
     for (const { key, label, testid } of TILES) {
+      const name = h("dt", {}, label);
       const value = h("dd", { class: "sv-value" });
-      this.#values.set(key, value);
-      const tile = h("div", { class: "sv-tile", "data-testid": testid, "data-key": key }, h("dt", {}, label), value);
+      this.#tiles.set(key, { label: name, value });
+      const tile = h("div", { class: "sv-tile", "data-testid": testid, "data-key": key }, name, value);
       if (key === "speedup") tile.append(h("dd", {}, this.#baseline));
       this.element.append(tile);
     }
@@ -31,16 +32,22 @@ export class Tiles {
   }
 
   draw(): void {
-    for (const { key } of TILES) {
-      const text = this.#store.stats.find((row) => row.key === key)?.value ?? "—";
-      const element = this.#values.get(key);
-      if (!element || element.textContent === text) continue;
-      const [, number, unit] = /^(\S*\d\S*?)(\s*(?:[^\d\s].*)?)$/u.exec(text) ?? [];
-      if (number === undefined) element.replaceChildren(text);
-      else element.replaceChildren(number, unit ? h("span", { class: "sv-unit" }, unit) : "");
+    for (const { key, label } of TILES) {
+      const row = this.#store.stats.find((candidate) => candidate.key === key);
+      const tile = this.#tiles.get(key);
+      if (!tile) continue;
+      setText(tile.label, row?.label ?? label);
+      drawValue(tile.value, row?.value ?? "—");
     }
     setText(this.#baseline, baselineText(this.#store.baseline));
   }
+}
+
+/** The figure large, its unit small. */
+function drawValue(element: HTMLElement, text: string): void {
+  if (element.textContent === text) return;
+  const [, number = text, unit] = /^(\S*\d\S*)(\s+\D.*)$/u.exec(text) ?? [];
+  element.replaceChildren(number, unit ? h("span", { class: "sv-unit" }, unit) : "");
 }
 
 export function baselineText(baseline: Baseline | null): string {

@@ -178,7 +178,7 @@ export class TokenStream {
     const block = this.#openBlock();
     const lastBreak = isControl(kind) ? -1 : text.lastIndexOf("\n");
     const span = document.createElement("span");
-    span.className = isControl(kind) ? "t sv-control" : text.startsWith("\n") ? "t sv-newline" : "t";
+    span.className = isControl(kind) ? "t sv-control" : lastBreak >= 0 ? "t sv-newline" : "t";
     span.dataset["i"] = String(i);
     span.dataset["kind"] = kind;
     block.append(span);
@@ -187,7 +187,9 @@ export class TokenStream {
       span.textContent = text;
       return;
     }
-    span.textContent = text.slice(0, lastBreak + 1);
+    // The break that ends the block stands beside the span: inside an isolated span it would add an empty line.
+    span.textContent = text.slice(0, lastBreak);
+    block.append("\n");
     this.#block = null;
     const rest = text.slice(lastBreak + 1);
     if (!rest) return;
@@ -261,6 +263,7 @@ export class TokenStream {
     log.addEventListener("pointerleave", () => this.#tooltip.hide(), options);
     log.addEventListener("blur", () => this.#explain(null), options);
     log.addEventListener("keydown", (event) => this.#onKey(event), options);
+    log.addEventListener("copy", (event) => this.#onCopy(event), options);
     copy.addEventListener("click", () => void this.#copy(copy), options);
   }
 
@@ -339,6 +342,16 @@ export class TokenStream {
       at = beside ?? (step === 1 ? next?.firstElementChild : next?.lastElementChild) ?? null;
     } while (at && !at.matches(selector));
     return at as HTMLElement | null;
+  }
+
+  /** A selection is copied as the text it stands for: without prompt, dropped tokens and doubled line ends. */
+  #onCopy(event: ClipboardEvent): void {
+    const selection = getSelection();
+    if (!event.clipboardData || !selection || selection.rangeCount === 0 || selection.isCollapsed) return;
+    const part = selection.getRangeAt(0).cloneContents();
+    for (const other of part.querySelectorAll(".x, .sv-control, .sv-prompt, .sv-empty")) other.remove();
+    event.clipboardData.setData("text/plain", part.textContent ?? "");
+    event.preventDefault();
   }
 
   async #copy(button: HTMLButtonElement): Promise<void> {

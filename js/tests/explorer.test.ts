@@ -1,0 +1,231 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Explorer } from "../src/explorer.js";
+import type { ExplorerTraits } from "../src/protocol.js";
+import { SAVE_DELAY_MS } from "../src/settings.js";
+import { Store } from "../src/store.js";
+import { batch, byId, EXPLORER, FakeModel, FakeResizeObserver, runState } from "./fakes.js";
+
+let model: FakeModel;
+let store: Store;
+let explorer: Explorer;
+let controller: AbortController;
+let seq: number;
+
+afterEach(() => controller.abort());
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  model = new FakeModel({ ...EXPLORER });
+  store = new Store((message) => model.send(message));
+  controller = new AbortController();
+  explorer = new Explorer(store, model.as<ExplorerTraits>(), controller.signal);
+  document.body.append(explorer.element);
+  seq = 0;
+});
+
+const input = (id: string) => byId(explorer.element, id) as HTMLInputElement;
+const button = (id: string) => byId(explorer.element, id) as HTMLButtonElement;
+const status = () => byId(explorer.element, "status").textContent;
+
+function type(id: string, value: string): void {
+  input(id).value = value;
+  input(id).dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+function state(...args: Parameters<typeof runState>): void {
+  seq += 1;
+  store.receive(batch(seq, { state: runState(...args) }));
+  explorer.draw();
+}
+
+describe("settings", () => {
+  it("are saved a moment after a slider moved, once for a whole drag", () => {
+    for (const value of ["5", "6", "7"]) type("num-draft-tokens-slider", value);
+    expect(model.traits["num_draft_tokens"]).toBe(7);
+    expect(model.calls.filter(([what]) => what === "save")).toHaveLength(0);
+    vi.advanceTimersByTime(SAVE_DELAY_MS);
+    expect(model.calls.filter(([what]) => what === "save")).toHaveLength(1);
+    expect(input("num-draft-tokens").value).toBe("7");
+  });
+
+  it("are saved before a message that depends on them", () => {
+    type("prompt", "What now?");
+    type("p-min", "0.4");
+    button("generate").click();
+    expect(model.calls).toEqual([
+      ["set", "prompt", "What now?"],
+      ["set", "p_min", 0.4],
+      ["save"],
+      ["send", { type: "generate" }],
+    ]);
+  });
+
+  it("are not saved when nothing changed", () => {
+    button("generate").click();
+    vi.advanceTimersByTime(1000);
+    expect(model.calls).toEqual([["send", { type: "generate" }]]);
+  });
+
+  it("stay within their limits, and ignore what is no number", () => {
+    type("temperature", "9");
+    input("temperature").dispatchEvent(new Event("change"));
+    expect(model.traits["temperature"]).toBe(2);
+    expect(input("temperature").value).toBe("2");
+    type("max-tokens", "");
+    input("max-tokens").dispatchEvent(new Event("change"));
+    expect(model.traits["max_tokens"]).toBe(256);
+    expect(input("max-tokens").value).toBe("256");
+  });
+
+  it("take an empty seed as a new one each time", () => {
+    type("seed", "42");
+    expect(model.traits["seed"]).toBe(42);
+    type("seed", "");
+    expect(model.traits["seed"]).toBeNull();
+  });
+
+  it("follow Python", () => {
+    model.change("prompt", "From Python");
+    model.change("p_min", 0.75);
+    model.change("show_rejected", true);
+    model.change("draft", "none");
+    model.change("seed", 7);
+    expect(input("prompt").value).toBe("From Python");
+    expect(input("p-min").value).toBe("0.75");
+    expect(input("toggle-rejected").checked).toBe(true);
+    expect(explorer.element.querySelector(".sv-tokens")?.classList.contains("sv-rejected")).toBe(true);
+    expect(input("draft").value).toBe("none");
+    expect(input("seed").value).toBe("7");
+    expect(model.calls).toEqual([]);
+  });
+
+  it("switch the colours at once", () => {
+    input("toggle-provenance").click();
+    expect(model.traits["show_provenance"]).toBe(false);
+    expect(explorer.element.querySelector(".sv-tokens")?.classList.contains("sv-provenance")).toBe(false);
+  });
+
+  it("offer presets as a prompt", () => {
+    const [, second] = explorer.element.querySelectorAll<HTMLButtonElement>("[data-testid=preset]");
+    second?.click();
+    expect(model.traits["prompt"]).toBe("Second");
+    expect(second?.getAttribute("aria-pressed")).toBe("true");
+  });
+
+  it("have a label each", () => {
+    for (const control of explorer.element.querySelectorAll<HTMLInputElement>("input, select, textarea")) {
+      const labelled = control.getAttribute("aria-label") ?? control.labels?.[0]?.textContent;
+      expect(labelled, control.dataset["testid"]).toBeTruthy();
+    }
+  });
+});
+
+describe("models", () => {
+  it("that cannot be chosen are there, disabled, with the reason", () => {
+    const option = (byId(explorer.element, "draft") as HTMLSelectElement).options[2];
+    expect([option?.disabled, option?.text]).toEqual([true, "OTHER (another vocabulary)"]);
+  });
+
+  it("are chosen by key", () => {
+    const select = byId(explorer.element, "main") as HTMLSelectElement;
+    select.value = "bigger";
+    select.dispatchEvent(new Event("change"));
+    expect(model.traits["main"]).toBe("bigger");
+  });
+
+  it("that Python chose outside the list are shown too", () => {
+    model.change("main", "elsewhere");
+    expect((byId(explorer.element, "main") as HTMLSelectElement).value).toBe("elsewhere");
+  });
+});
+
+describe("buttons", () => {
+  it("follow the kernel's state", () => {
+    const disabled = () => ["generate", "stop", "continue"].map((id) => button(id).disabled);
+    expect(disabled()).toEqual([false, true, true]);
+    state("generating", { can_generate: false, can_stop: true });
+    expect(disabled()).toEqual([true, false, true]);
+    state("stopped", { can_generate: true, can_continue: true });
+    expect(disabled()).toEqual([false, true, false]);
+  });
+
+  it("send one message for two clicks", () => {
+    button("generate").click();
+    button("generate").click();
+    expect(model.sent()).toEqual([{ type: "generate" }]);
+  });
+
+  it("stop visibly at once, whatever batches are still on their way", () => {
+    state("generating", { can_generate: false, can_stop: true });
+    button("stop").click();
+    expect(status()).toBe("Stopping");
+    state("generating", { can_generate: false, can_stop: true });
+    expect(status()).toBe("Stopping");
+    expect(button("stop").disabled).toBe(true);
+    state("stopped", { can_continue: true });
+    expect(status()).toBe("Stopped");
+    expect(model.sent()).toEqual([{ type: "stop" }]);
+  });
+
+  it("say when the kernel does not answer, and can be pressed again later", () => {
+    button("generate").click();
+    expect(status()).toBe("Starting");
+    vi.advanceTimersByTime(2000);
+    expect(status()).toContain("Waiting for the kernel");
+    vi.advanceTimersByTime(10_000);
+    expect(button("generate").disabled).toBe(false);
+  });
+
+  it("generate on Ctrl+Enter in the prompt, and only then", () => {
+    const press = (more: KeyboardEventInit) =>
+      input("prompt").dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, ...more }));
+    press({});
+    expect(model.sent()).toEqual([]);
+    press({ ctrlKey: true });
+    expect(model.sent()).toEqual([{ type: "generate" }]);
+  });
+});
+
+describe("the run", () => {
+  it("is told in words, with the kernel's own", () => {
+    state("loading", { message: "SmolLM2 135M" });
+    expect(status()).toBe("Loading the models · SmolLM2 135M");
+    expect(byId(explorer.element, "status").classList.contains("sv-working")).toBe(true);
+    state("finished");
+    expect(byId(explorer.element, "status").classList.contains("sv-working")).toBe(false);
+  });
+
+  it("that failed says so in a banner, with what is known folded away", () => {
+    const banner = byId(explorer.element, "banner");
+    expect(banner.hidden).toBe(true);
+    state("crashed", { message: "The engine ended <b>badly</b>", detail: "ggml_abort" });
+    expect(banner.hidden).toBe(false);
+    expect(banner.textContent).toContain("The engine ended <b>badly</b>");
+    expect(banner.querySelector("details")?.open).toBe(false);
+    expect(banner.querySelector("pre")?.textContent).toBe("ggml_abort");
+    state("loading");
+    expect(banner.hidden).toBe(true);
+  });
+});
+
+describe("the sidebar", () => {
+  it("is folded where there is no room beside the text, and says what is set", () => {
+    const side = explorer.element.querySelector<HTMLDetailsElement>(".sv-settings");
+    FakeResizeObserver.resize(1000);
+    expect(side?.open).toBe(true);
+    FakeResizeObserver.resize(450);
+    expect(side?.open).toBe(false);
+    expect(side?.querySelector("summary")?.textContent).toContain("BIG · SMALL · draft length 4");
+    if (side) side.open = true;
+    FakeResizeObserver.resize(460);
+    expect(side?.open).toBe(true);
+  });
+});
+
+it("leaves no listener behind", async () => {
+  await vi.advanceTimersByTimeAsync(10);
+  expect(model.listeners()).toBeGreaterThan(10);
+  controller.abort();
+  expect(model.listeners()).toBe(0);
+  expect(FakeResizeObserver.observing).toBe(0);
+});
