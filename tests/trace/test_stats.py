@@ -54,7 +54,12 @@ def test_counts_and_rates(trace):
 
 def test_rates_by_position_carry_their_denominators(trace):
     rates = trace.stats.per_position
-    assert [(rate.accepted, rate.rounds, rate.compared) for rate in rates] == [(3, 4, 4), (2, 4, 3), (1, 4, 1), (1, 4, 1)]
+    assert [(rate.accepted, rate.rounds, rate.compared) for rate in rates] == [
+        (3, 4, 4),
+        (2, 4, 3),
+        (1, 4, 1),
+        (1, 4, 1),
+    ]
     assert rates[1].marginal == pytest.approx(2 / 4)
     assert rates[1].conditional == pytest.approx(2 / 3)
 

@@ -1,0 +1,223 @@
+"""What users hold in their hands: loading, generating, continuing, and every way to get it wrong."""
+
+import pytest
+
+import specviz as sv
+from specviz.models import demo_drafts, demo_mains
+from specviz.trace import Provenance, StopReason
+
+
+def test_the_demo_pair_needs_no_configuration(pair):
+    assert pair.main.name == "SmolLM2-135M-Instruct.Q4_1"
+    assert pair.draft.name == "SmolLM2-135M-Instruct-draft-17m.Q4_0"
+    assert pair.main.quantization == "Q4_1" and pair.main.n_vocab == 49_152
+    assert "llama.cpp" in pair.engine
+
+
+@pytest.mark.parametrize("draft", ["12m", "17m", "22m"])
+def test_all_three_drafts_can_be_chosen_and_are_accepted_often(draft):
+    with sv.load(draft=draft) as pair:
+        trace = pair.generate("Plan a 1 day trip to DC", max_tokens=64)
+    assert draft in trace.header.draft.name
+    assert trace.stats.alpha > 0.4
+
+
+def test_a_trace_tells_all(pair):
+    trace = pair.generate("Explain the Pythagorean theorem", max_tokens=64)
+    assert "Pythagorean theorem" in trace.text
+    assert len(trace) == 64 and trace.summary.stop_reason is StopReason.MAX_TOKENS
+    assert trace.summary.time_to_first_token > 0
+    provenances = {token.provenance for token in trace.tokens}
+    assert provenances >= {Provenance.ACCEPTED, Provenance.CORRECTION}
+    for round in trace.rounds:
+        for i in range(round.sent):
+            top = dict(round.main_top[i])
+            assert sum(top.values()) <= 1 + 1e-6
+            if round.drafted[i] in top:
+                assert top[round.drafted[i]] == pytest.approx(round.p[i], rel=1e-4)
+        accepted = round.accepted + round.past_end
+        assert round.rank[:accepted] == (1,) * accepted
+        if round.refused:
+            assert round.rank[accepted] > 1
+            assert round.main_top[accepted][0][0] != round.drafted[accepted]
+    frame = trace.to_pandas()
+    assert (frame.fate == "accepted").sum() == trace.stats.accepted_draft_tokens_count
+    assert list(frame[frame.output.notna()].sort_values("output").id) == trace.token_ids
+    assert "<u" in trace._repr_html_()
+    assert len(trace.figure().data) >= 4
+
+
+def test_the_cutoff_sends_no_token_below_it(pair):
+    trace = pair.generate("Explain the Pythagorean theorem", max_tokens=64, p_min=0.6, num_draft_tokens=6)
+    for round in trace.rounds:
+        assert all(q >= 0.6 for q in round.q[: round.sent])
+        assert all(q < 0.6 for q in round.q[round.sent :])
+    assert trace.stats.unsent > 0
+
+
+def test_without_detail_the_same_tokens_and_counts(pair):
+    full = pair.generate("Why is the sky blue?", max_tokens=48)
+    bare = pair.generate("Why is the sky blue?", max_tokens=48, detail=False)
+    assert bare.token_ids == full.token_ids
+    assert bare.stats.accepted_draft_tokens_count == full.stats.accepted_draft_tokens_count
+    assert all(not round.p and not round.main_top for round in bare.rounds)
+
+
+def test_a_seed_fixes_a_sampled_answer_and_is_recorded(quick_pair):
+    one = quick_pair.generate("Tell me a story", max_tokens=40, temperature=1.0)
+    seed = one.header.settings.seed
+    again = quick_pair.generate("Tell me a story", max_tokens=40, temperature=1.0, seed=seed)
+    other = quick_pair.generate("Tell me a story", max_tokens=40, temperature=1.0, seed=seed ^ 1)
+    assert again.token_ids == one.token_ids != other.token_ids
+
+
+def test_a_seed_fixes_the_answer_with_and_without_baseline(quick_pair):
+    asked = {"max_tokens": 40, "temperature": 1.0, "seed": 7}
+    bare = quick_pair.generate("Tell me a story", **asked)
+    measured = quick_pair.generate("Tell me a story", baseline_tokens=8, baseline_every=10, **asked)
+    assert measured.token_ids == bare.token_ids
+    assert len(measured.baselines) == 4
+    assert measured.stats.speedup is not None and bare.stats.speedup is None
+
+
+def test_ignore_eos_goes_on(quick_pair):
+    trace = quick_pair.generate("Say hi.", max_tokens=200, ignore_eos=True)
+    assert len(trace) == 200 and not trace.control & set(trace.token_ids)
+
+
+def test_continuing_says_what_one_long_answer_says_and_reuses_the_cache(pair):
+    whole = pair.generate("Explain the Pythagorean theorem", max_tokens=48)
+    first = pair.generate("Explain the Pythagorean theorem", max_tokens=24)
+    second = pair.generate(first, max_tokens=24)
+    assert first.token_ids + second.token_ids == whole.token_ids
+    assert second.header.continued == 24
+    assert second.summary.prompt_reused >= len(first.header.prompt_ids) + 22
+
+
+def test_a_chat_that_goes_on_reuses_its_prompt(pair):
+    chat = [{"role": "user", "content": "Name one fruit."}]
+    first = pair.generate(chat, max_tokens=16)
+    chat += [{"role": "assistant", "content": first.text}, {"role": "user", "content": "Another one."}]
+    second = pair.generate(chat, max_tokens=16)
+    assert second.summary.prompt_reused >= len(first.header.prompt_ids) - 1
+
+
+def test_stream_yields_rounds_and_can_be_cancelled(quick_pair):
+    generation = quick_pair.stream("Tell me a long story", max_tokens=None, ignore_eos=True)
+    for round in generation:
+        if round.index == 3:
+            generation.cancel()
+            break
+    after = sum(1 for _ in generation)
+    assert generation.trace.summary.stop_reason is StopReason.USER_STOPPED
+    assert after < 200
+    assert quick_pair.last_trace is generation.trace
+
+
+def test_leaving_a_with_block_stops_the_generation(quick_pair):
+    with quick_pair.stream("Tell me a long story", max_tokens=None, ignore_eos=True) as generation:
+        next(iter(generation))
+    assert generation.trace.summary.stop_reason is StopReason.USER_STOPPED
+
+
+def test_tokenize_names_the_main_models_tokens(pair):
+    assert pair.tokenize("Hello world") == [19556, 905]
+
+
+@pytest.mark.parametrize("prompt", ["", "   \n", []])
+def test_an_empty_prompt(pair, prompt):
+    with pytest.raises(sv.PromptError, match="the prompt is empty"):
+        pair.generate(prompt)
+
+
+def test_a_prompt_longer_than_the_context(pair):
+    with pytest.raises(sv.PromptError, match=r"has 6,0\d\d tokens, but the context of SmolLM2.* holds 4,096"):
+        pair.generate("x " * 6000)
+    assert pair.generate("Say hi.", max_tokens=8).text
+
+
+def test_a_prompt_beyond_the_drafts_context_is_decoded_plainly(pair):
+    trace = pair.generate("word " * 2100, max_tokens=4)
+    assert len(trace) == 4 and trace.stats.total_draft_tokens_count == 0
+
+
+def test_a_prompt_with_lone_surrogates_and_nuls(quick_pair):
+    assert len(quick_pair.generate("a\ud800b\0c", max_tokens=4)) == 4
+
+
+def test_max_tokens_zero(pair):
+    with pytest.raises(ValueError, match="max_tokens must be at least 1, got 0"):
+        pair.generate("hi", max_tokens=0)
+
+
+def test_a_message_without_a_role(pair):
+    with pytest.raises(TypeError, match="message 0 must be a dict with role and content"):
+        pair.generate([{"content": "hi"}])
+
+
+def test_another_draft_in_generate_is_explained(pair):
+    with pytest.raises(ValueError, match="load another pair"):
+        pair.generate("hi", draft="22m")
+
+
+def test_a_missing_file():
+    with pytest.raises(sv.ModelNotFoundError, match=r"no model file .*nowhere\.gguf"):
+        sv.load("nowhere.gguf")
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(sv.ModelNotFoundError, match="no model is called 'llama'.*SmolLM2-135M-Instruct.Q4_1"):
+        sv.load("llama")
+    with pytest.raises(sv.ModelNotFoundError, match="'draft' may mean several models"):
+        sv.load(draft="draft")
+
+
+def test_an_unknown_engine():
+    with pytest.raises(sv.EngineMissingError, match=r"no engine 'vllm'; there is llama\.cpp"):
+        sv.load(engine="vllm")
+
+
+def test_a_file_cut_in_half(tmp_path):
+    source = demo_drafts()[0].path
+    half = tmp_path / "half.gguf"
+    half.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    with pytest.raises(sv.ModelFileError, match=r"cannot load half\.gguf: .*(corrupted|incomplete|file bounds)"):
+        sv.load(half, None)
+
+
+def test_a_text_file_named_gguf(tmp_path):
+    text = tmp_path / "notes.gguf"
+    text.write_text("Dear diary, today I renamed a file.\n" * 100)
+    with pytest.raises(sv.ModelFileError, match=r"cannot load notes\.gguf: .*magic"):
+        sv.load(draft=text)
+
+
+def test_after_every_failure_the_models_that_were_loaded_still_answer(pair, tmp_path):
+    pid = pair._client.pid
+    (tmp_path / "empty.gguf").touch()
+    with pytest.raises(sv.ModelFileError):
+        sv.load(tmp_path / "empty.gguf")
+    assert pair.generate("Say hi.", max_tokens=4).text
+    assert pair._client.pid == pid
+
+
+def test_in_process_says_the_same(quick_pair):
+    expected = quick_pair.generate("Name three colours.", max_tokens=24).token_ids
+    paths = [quick_pair.spec.main.path, quick_pair.spec.draft.path]
+    with sv.load(*paths, in_process=True) as pair:
+        assert pair.generate("Name three colours.", max_tokens=24).token_ids == expected
+        with pytest.raises(sv.PromptError):
+            pair.generate("")
+
+
+def test_the_16_bit_copy_is_made_once_and_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda *_: tmp_path)
+    copy = demo_mains()[1]
+    assert not copy.exists
+    with sv.load("f16", None) as pair:
+        assert pair.main.quantization == "F16"
+        assert pair.generate("The capital of France is", max_tokens=8).text
+    assert list(copy.path.parent.iterdir()) == [copy.path]
+    made = copy.path.stat().st_mtime_ns
+    with sv.load("f16", None):
+        assert copy.path.stat().st_mtime_ns == made

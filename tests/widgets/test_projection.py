@@ -1,0 +1,93 @@
+"""What is shown is what is in the trace: in batches or at once, the same columns."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specviz.trace import Fate, Header, ModelInfo, Pieces, Round, Summary, Trace
+from specviz.trace.projection import FATE, Projection, stats_rows
+from tests.trace.strategies import traces
+
+
+def taken(projection, into):
+    """Take a projection's content and append it, as the page does."""
+    content = projection.take()
+    for name in ("tokens", "dropped", "curves"):
+        for column, values in content.get(name, {}).items():
+            empty = "" if isinstance(values, str) else []
+            into.setdefault(name, {}).setdefault(column, empty)
+            into[name][column] = into[name][column] + values
+    into |= {name: content.get(name) for name in ("stats", "baseline", "run_info")}
+    return into
+
+
+@given(traces(), st.sets(st.integers(0, 12)))
+def test_batches_joined_are_the_snapshot(trace, cuts):
+    batched, whole, into = Projection(), Projection(), {}
+    for i, event in enumerate(trace.events()):
+        batched.add(event)
+        whole.add(event)
+        if i in cuts:
+            taken(batched, into)
+    assert taken(batched, into) == taken(whole, {})
+
+
+@given(traces())
+def test_every_token_is_shown_once(trace):
+    projection = Projection()
+    for event in trace.events():
+        projection.add(event)
+    content = projection.take()
+    tokens, dropped = content.get("tokens", {}), content.get("dropped", {})
+    fates = [fate for round in trace.rounds for fate in round.fates]
+    assert len(tokens.get("text", [])) == len(tokens.get("kind", "")) == len(trace)
+    assert dropped.get("fate", "") == "".join(FATE[fate] for fate in fates if fate is not Fate.ACCEPTED)
+    assert len(content.get("curves", {}).get("x", [])) == len(trace.rounds)
+
+
+def test_dropped_tokens_stand_before_the_token_that_replaced_them():
+    projection = Projection()
+    projection.add(Header(main=ModelInfo(name="m")))
+    projection.add(Pieces(text={1: "one", 2: "two", 3: "three", 9: "<end>"}, control=(9,)))
+    projection.add(
+        Round(index=0, start=0, drafted=(1, 2, 3), sent=2, accepted=1, closing=3, p=(0.9, 0.2), q=(0.8, 0.7, 0.1))
+    )
+    projection.add(Round(index=1, start=2, closing=9))
+    content = projection.take()
+    assert content["tokens"] == {
+        "text": ["one", "three", "<end>"],
+        "kind": "acP",
+        "round": [0, 0, 1],
+        "p": [0.9, None, None],
+        "q": [0.8, None, None],
+    }
+    assert content["dropped"] == {
+        "at": [1, 1],
+        "text": ["two", "three"],
+        "fate": "ru",
+        "round": [0, 0],
+        "q": [0.7, 0.1],
+        "p": [0.2, None],
+    }
+
+
+def test_a_continuation_goes_on_counting():
+    projection = Projection()
+    for start in range(2):
+        projection.add(Header(main=ModelInfo(name="m")))
+        projection.add(Pieces(text={1: "one"}))
+        projection.add(Round(index=0, start=0, drafted=(1,), sent=1, accepted=1, closing=1))
+        projection.add(Summary(stop_reason="userStopped"))
+        assert projection.tally.rounds == start + 1
+    content = projection.take()
+    assert content["tokens"]["round"] == [0, 0, 1, 1]
+    assert content["curves"]["x"] == [2, 4]
+
+
+def test_every_row_of_the_statistics_says_what_it_means():
+    trace = Trace(Header(main=ModelInfo(name="m")))
+    trace.add(Round(index=0, start=0, drafted=(1,), sent=1, accepted=1, closing=1, verify_seconds=0.5))
+    rows = {row["key"]: row for row in stats_rows(trace.stats)}
+    assert rows["tokens_per_second"]["value"] == "4.0"
+    assert rows["draft_acceptance_rate"]["value"] == "100.0 %"
+    assert "speedup" not in rows
+    assert all(row["help"] for row in rows.values())
