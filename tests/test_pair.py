@@ -166,7 +166,7 @@ def test_a_missing_file():
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(sv.ModelNotFoundError, match="no model is called 'llama'.*SmolLM2-135M-Instruct.Q4_1"):
+    with pytest.raises(sv.ModelNotFoundError, match=r"no model is called 'llama'.*SmolLM2-135M-Instruct\.Q4_1"):
         sv.load("llama")
     with pytest.raises(sv.ModelNotFoundError, match="'draft' may mean several models"):
         sv.load(draft="draft")

@@ -15,6 +15,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -82,6 +83,17 @@ class Call:
             yield reply
 
 
+@dataclass(slots=True)
+class _Open:
+    """A call that has not ended. One whose host died before its first reply is sent once more, to a new host."""
+
+    call: Call
+    request: m.Request
+    process: subprocess.Popen[bytes] | None = None
+    begun: bool = False
+    resent: bool = False
+
+
 _event_decoder = msgspec.msgpack.Decoder(Event)
 
 
@@ -108,7 +120,7 @@ class HostClient:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: Any = None
-        self._calls: dict[int, tuple[subprocess.Popen[bytes], Call]] = {}
+        self._calls: dict[int, _Open] = {}
         self._ids = itertools.count(1)
         self._encoder = msgspec.msgpack.Encoder()
         self._closing = False
@@ -128,21 +140,18 @@ class HostClient:
         EngineError
             If the host cannot be started.
         """
+        id = next(self._ids)
+        call = Call(id, partial(self._send_cancel, id))
         with self._lock:
-            for _ in range(2):
-                process = self._started()
-                id = next(self._ids)
-                call = Call(id, partial(self._send_cancel, process, id))
-                self._calls[id] = process, call
-                try:
-                    self._send(process, request(id=id, **fields))
-                except OSError:
-                    self._calls.pop(id, None)
-                    process.kill()
-                    process.wait()
-                    continue
-                return call
-        raise EngineError("the engine's process does not take requests")
+            self._dispatch(_Open(call, request(id=id, **fields)))
+        return call
+
+    def _dispatch(self, open_call: _Open) -> None:
+        """Send a request to the host. A pipe that broke is noticed by the receiving thread, which sends it again."""
+        open_call.process = self._started()
+        self._calls[open_call.call.id] = open_call
+        with contextlib.suppress(OSError):
+            self._send(open_call.process, open_call.request)
 
     def close(self) -> None:
         """End the host; calls under way end with `EngineCrashed`."""
@@ -184,9 +193,11 @@ class HostClient:
         assert process.stdin is not None
         m.write_frame(process.stdin, self._encoder.encode(request))  # type: ignore[arg-type]
 
-    def _send_cancel(self, process: subprocess.Popen[bytes], request: int) -> None:
+    def _send_cancel(self, request: int) -> None:
         with self._lock, contextlib.suppress(OSError, ValueError):
-            self._send(process, m.Cancel(id=0, request=request))
+            open_call = self._calls.get(request)
+            if open_call is not None and open_call.process is not None:
+                self._send(open_call.process, m.Cancel(id=0, request=request))
 
     def _receive(self, process: subprocess.Popen[bytes], stderr: Any) -> None:
         """Deliver replies until the host is gone, then fail what it left open."""
@@ -195,11 +206,15 @@ class HostClient:
         with contextlib.suppress(EOFError, OSError, ValueError):
             while (frame := m.read_frame(process.stdout)) is not None:  # type: ignore[arg-type]
                 reply = decoder.decode(frame)
-                _, call = self._calls.get(reply.id, (None, None))
-                if call is not None:
+                open_call = self._calls.get(reply.id)
+                if open_call is not None:
+                    open_call.begun = True
                     if isinstance(reply, m.Done | m.Failed):
                         self._calls.pop(reply.id, None)
-                    call.put(reply)
+                    open_call.call.put(reply)
+        with self._lock:
+            if self._process is process:
+                self._process = None
         try:
             process.wait(EXIT_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
@@ -210,16 +225,16 @@ class HostClient:
         tail = stderr.read().decode("utf-8", "replace")
         stderr.close()
         with self._lock:
-            if self._process is process:
-                self._process = None
-            orphaned = [call for owner, call in self._calls.values() if owner is process]
-            for call in orphaned:
-                del self._calls[call.id]
-        for call in orphaned:
-            error = EngineCrashed(_cause(process.returncode, self._closing))
-            if tail.strip():
-                error.add_note(tail)
-            call.put(error)
+            for open_call in [one for one in self._calls.values() if one.process is process]:
+                del self._calls[open_call.call.id]
+                if not open_call.begun and not open_call.resent and not self._closing:
+                    open_call.resent = True
+                    self._dispatch(open_call)
+                    continue
+                error = EngineCrashed(_cause(process.returncode, self._closing))
+                if tail.strip():
+                    error.add_note(tail)
+                open_call.call.put(error)
 
 
 def _cause(returncode: int, closing: bool) -> str:

@@ -111,7 +111,7 @@ class Explorer(Feed):
         self._launch(append=True)
 
     def close(self) -> None:
-        """Stop, free the models, and close the widget. Does not wait: it may be called anywhere, also by the collector."""
+        """Stop, free the models, and close the widget."""
         if hasattr(self, "_pair"):
             self.stop()
             pair, self._pair = self._pair, None

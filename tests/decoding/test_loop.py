@@ -1,5 +1,7 @@
 """The loop on toy models: lossless, complete accounts, right endings."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -82,7 +84,7 @@ def test_what_the_trace_says_of_probabilities_is_what_the_models_say(pair, k):
 def chain(*path, n=6):
     """A table under which the tokens of `path` follow each other."""
     table = np.full((n, n), 0.01)
-    for a, b in zip(path, path[1:], strict=False):
+    for a, b in itertools.pairwise(path):
         table[a, b] = 1.0
     return table / table.sum(axis=1, keepdims=True)
 
@@ -165,5 +167,5 @@ def test_times_leave_nothing_out():
     table = chain(1, 2, 3, 4, 5, 1)
     trace = run(ToyMain(table), ToyDrafter(table), max_tokens=200)
     rounds = list(trace.rounds)
-    for one, following in zip(rounds, rounds[1:], strict=False):
+    for one, following in itertools.pairwise(rounds):
         assert following.time == pytest.approx(one.time + one.seconds, abs=1e-6)

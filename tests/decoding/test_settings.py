@@ -31,7 +31,7 @@ def test_wrong_type_names_the_setting():
 
 
 def test_unknown_setting_names_those_that_exist():
-    with pytest.raises(TypeError, match="unknown setting max_token; there are .*max_tokens"):
+    with pytest.raises(TypeError, match=r"unknown setting max_token; there are .*max_tokens"):
         check_settings(max_token=3)
 
 

@@ -36,7 +36,7 @@ def test_kill_9_in_mid_generation_keeps_the_partial_trace_and_the_next_call_work
     expected = quick_pair.generate("Tell me a story", max_tokens=30).token_ids
     pid = quick_pair._client.pid
     generation = quick_pair.stream("Tell me a story", max_tokens=2000, ignore_eos=True)
-    with pytest.raises(sv.EngineCrashed, match="ended by SIGKILL .*the next call starts a new one") as caught:
+    with pytest.raises(sv.EngineCrashed, match=r"ended by SIGKILL .*the next call starts a new one") as caught:
         for round in generation:
             if round.index == 5:
                 os.kill(pid, signal.SIGKILL)
@@ -119,7 +119,7 @@ CHILD = """
 
 
 def start_child(extra="", end="time.sleep(60)"):
-    source = textwrap.dedent(CHILD).format(extra=extra, end=end)
+    source = textwrap.dedent(CHILD.format(extra=textwrap.indent(extra, "    ").strip(), end=end))
     child = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True)
     lines = [child.stdout.readline() for _ in range(2 if extra else 1)]
     return child, [int(line) for line in lines]
@@ -135,8 +135,8 @@ def test_a_kernel_that_dies_in_mid_generation_leaves_no_host(number):
 
 
 def test_nor_if_a_forked_child_keeps_the_pipe_open():
-    fork = "fork = os.fork()\n    if fork == 0:\n        time.sleep(30); os._exit(0)\n    print(fork, flush=True)"
-    child, (forked, host) = start_child(textwrap.dedent(fork).replace("\n    ", "\n    "))
+    fork = "fork = os.fork()\nif fork == 0:\n    time.sleep(30); os._exit(0)\nprint(fork, flush=True)"
+    child, (forked, host) = start_child(fork)
     try:
         child.kill()
         child.wait(10)

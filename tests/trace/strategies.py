@@ -45,7 +45,7 @@ def rounds(draw, index=0, start=0, closing=None):
 def traces(draw, max_rounds=6):
     trace = Trace(Header(main=ModelInfo(name=draw(st.text(max_size=8))), prompt=draw(st.text(max_size=20))))
     named = draw(st.dictionaries(ids, st.text(max_size=4), max_size=20))
-    raw = {id: piece for id, piece in draw(st.dictionaries(ids, st.binary(min_size=1, max_size=3), max_size=3)).items()}
+    raw = dict(draw(st.dictionaries(ids, st.binary(min_size=1, max_size=3), max_size=3)).items())
     raw = {id: piece for id, piece in raw.items() if not _is_text(piece)}
     trace.add(Pieces(text={id: text for id, text in named.items() if id not in raw}, raw=raw, control=(0,)))
     for index in range(draw(st.integers(0, max_rounds))):
