@@ -96,8 +96,39 @@ const scenes = {
       }),
     );
   },
-  async plain() {
-    await scenes.finished(200);
+  async hover() {
+    await scenes.rejected();
+    await later(100);
+    const over = (element) => element.dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
+    over(open.el.querySelector(".sv-stream .x[data-fate=d]"));
+    over(open.el.querySelector("[data-key=alpha] .sv-term"));
+  },
+  async feed() {
+    await scenes.finished();
+  },
+  async parts() {
+    for (const part of ["tokens", "acceptance", "stats"]) {
+      const el = document.createElement("div");
+      page.append(el);
+      open.exports.mount(part, { el, signal: open.controller.signal, model: new FakeModel({ show_provenance: true, show_rejected: true }) });
+    }
+    open.el.remove();
+    await scenes.finished(60);
+  },
+  async hostile() {
+    const text = ["<img src=x onerror=alert(1)>", " \u202Ereversed", " plain", " ", "\u200f\u2067", "שלום", " عربي", " a\u0300\u0301\u0302\u0303\u0304\u0305", " " + "w".repeat(400), "\ufffd", "", "\t", "x\r", "\n", "\n", "   ", "end", "<|im_end|>"];
+    const kind = "acbpacbpacbpacbpaA".slice(0, text.length);
+    const n = text.map(() => 0.5);
+    say({ type: "batch", seq: 1, run: 1, reset: true, run_info: { prompt: "<b>bold?</b>", main: "m".repeat(200), draft: "" },
+      tokens: { text, kind, round: n, p: n, q: n }, state: state("failed", "x".repeat(300), "") });
+  },
+  async continued() {
+    await scenes.stopped();
+    const { kernel } = open;
+    for (let i = 0; i < 80; i++) {
+      say(kernel.message({ ...kernel.rounds_(2), stats: kernel.stats(), baseline: kernel.baseline(), state: state("generating") }));
+      await later(15);
+    }
   },
 };
 
@@ -141,4 +172,14 @@ async function measure(total = 20000, size = 66) {
   return { times, tokens: kernel.tokens, spans: log.querySelectorAll("[data-i]").length, all: log.querySelectorAll("span").length };
 }
 
-window.harness = { theme, start, scenes, settled, say, measure, state, get open() { return open; } };
+/** What a run costs the page: bring `total` tokens, then stream for `seconds` at 30 batches a second. */
+async function stream(seconds = 5) {
+  const { kernel } = open;
+  const end = performance.now() + 1000 * seconds;
+  while (performance.now() < end) {
+    say(kernel.message({ ...kernel.rounds_(1), stats: kernel.stats(), baseline: kernel.baseline() }));
+    await later(33);
+  }
+}
+
+window.harness = { stream, theme, start, scenes, settled, say, measure, state, get open() { return open; } };

@@ -37,6 +37,8 @@ def shoot(page: Page, out: Path, only: str) -> None:
     """Take one picture per scene, theme and width."""
     wanted = [(scene, theme, width) for scene in SCENES for theme in ("light", "dark") for width in (1000, 450)]
     wanted += [("rejected", "contrast", 1000), ("finished", "none", 1000), ("finished", "light", 320)]
+    wanted += [("hover", "light", 1000), ("hover", "dark", 1000), ("feed", "light", 1000), ("parts", "dark", 700)]
+    wanted += [("hostile", "light", 1000), ("continued", "light", 1000)]
     for scene, theme, width in wanted:
         name = f"{scene}-{theme}-{width}"
         if only not in name:
@@ -45,7 +47,7 @@ def shoot(page: Page, out: Path, only: str) -> None:
         page.evaluate(
             """async ([scene, theme, width]) => {
                 harness.theme(theme);
-                await harness.start({ width });
+                await harness.start({ width, traits: { view: scene === "feed" ? "feed" : "explorer" } });
                 await harness.settled();
                 await harness.scenes[scene]();
                 await harness.settled();
@@ -59,6 +61,12 @@ def shoot(page: Page, out: Path, only: str) -> None:
 def measure(page: Page) -> None:
     """Append 20,000 tokens in batches of 66 with everything on, and say what an append costs."""
     page.set_viewport_size({"width": 1040, "height": 900})
+    cdp = page.context.new_cdp_session(page)
+    cdp.send("Performance.enable")
+
+    def busy() -> dict[str, float]:
+        return {metric["name"]: metric["value"] for metric in cdp.send("Performance.getMetrics")["metrics"]}
+
     for rejected in (False, True):
         result = page.evaluate(
             """async (rejected) => {
@@ -74,6 +82,21 @@ def measure(page: Page) -> None:
         print(json.dumps(result | {"rejected shown": rejected}))
         print(f"  first 50: median {statistics.median(times[:50]):.2f} ms")
         print(f"  last 50: median {statistics.median(last):.2f} ms, highest {max(last):.2f} ms")
+        before = busy()
+        page.evaluate("harness.stream(5)")
+        after = busy()
+        for name in ("TaskDuration", "ScriptDuration", "LayoutDuration", "RecalcStyleDuration"):
+            print(f"  {name} of 5 s of streaming at that length: {after[name] - before[name]:.2f} s")
+        points = page.eval_on_selector_all(".sv-plot", "all => all.map(plot => plot.dataset.points)")
+        toggle = page.evaluate(
+            """async () => {
+                const t = performance.now();
+                harness.open.model.set("show_rejected", !harness.open.model.get("show_rejected"));
+                document.querySelector(".sv-stream").scrollHeight;
+                return performance.now() - t;
+            }"""
+        )
+        print(f"  points {points}; toggling the rejected tokens {toggle:.1f} ms")
 
 
 def main() -> None:
@@ -89,7 +112,9 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGS)
         page = browser.new_page()
-        page.on("console", lambda message: print("console:", message.text) if message.type in ("error", "warning") else None)
+        page.on(
+            "console", lambda message: print("console:", message.text) if message.type in ("error", "warning") else None
+        )
         page.on("pageerror", lambda error: print("error:", error))
         page.goto(f"http://127.0.0.1:{server.server_port}/js/dev/harness.html")
         page.wait_for_function("window.harness")

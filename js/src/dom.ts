@@ -65,6 +65,27 @@ export function perFrame(draw: () => void, signal: AbortSignal): () => void {
   };
 }
 
+/** Figures change this often (ms) at most: faster than that nobody reads them. */
+export const READABLE_MS = 200;
+
+/** Call `draw` at most once every `interval` ms, and always after the last change; stops with the signal. */
+export function paced(draw: () => void, interval: number, signal: AbortSignal): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let last = -Infinity;
+  signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
+  return () => {
+    if (timer !== undefined || signal.aborted) return;
+    timer = setTimeout(
+      () => {
+        timer = undefined;
+        last = performance.now();
+        draw();
+      },
+      Math.max(0, last + interval - performance.now()),
+    );
+  };
+}
+
 export function prefersReducedMotion(): boolean {
   return typeof matchMedia === "function" && matchMedia("(prefers-reduced-motion: reduce)").matches;
 }

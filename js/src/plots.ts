@@ -26,7 +26,7 @@ interface PlotSpec {
   title: string;
   about: string;
   series: Series[];
-  format: (value: Maybe) => string;
+  format: (value: number) => string;
   hover: string;
   tickformat: string;
   ticksuffix?: string;
@@ -38,7 +38,7 @@ interface PlotSpec {
   missing: string;
 }
 
-const figure = (digits: number, unit: string) => (value: Maybe) => (value === null ? "—" : `${value.toFixed(digits)}${unit}`);
+const figure = (digits: number, unit: string) => (value: number) => `${value.toFixed(digits)}${unit}`;
 
 export const PLOTS: Record<PlotName, PlotSpec> = {
   acceptance: {
@@ -142,6 +142,7 @@ export class CurvePlot {
     store.subscribe(() => this.#update(), signal);
     onThemeChange(() => this.#retheme(), signal);
     this.#take();
+    this.#drawValues();
     void this.#open();
   }
 
@@ -193,7 +194,6 @@ export class CurvePlot {
 
   #update(): void {
     this.#take();
-    this.#drawValues();
     const needed = this.#stale || this.#whole || (!this.#live && !this.#settled);
     if (!this.#plotly || !needed || this.#drawing || this.#timer !== undefined) return;
     const wait = Math.max(0, this.#lastFrame + this.#interval - performance.now());
@@ -208,6 +208,7 @@ export class CurvePlot {
     if (!plotly) return;
     const live = this.#live;
     const animated = live && !this.#whole;
+    this.#drawValues();
     this.#drawing = true;
     this.#lastFrame = performance.now();
     this.#stale = this.#whole = false;
@@ -284,7 +285,7 @@ export class CurvePlot {
     const { series, format, missing } = this.#spec;
     const overall = series.find(({ look }) => look === "strong")?.curve;
     const value = overall ? (curves[overall].at(-1) ?? null) : null;
-    setText(this.#value, format(value));
+    setText(this.#value, value === null ? "" : format(value));
     const over = ["finished", "stopped", "crashed", "failed"].includes(state.phase);
     setText(this.#note, missing);
     this.#note.hidden = value !== null || !over;

@@ -1,4 +1,4 @@
-import { h, perFrame, setText, uniqueId } from "./dom.js";
+import { h, paced, READABLE_MS, setText, uniqueId } from "./dom.js";
 import type { StatRow } from "./protocol.js";
 import type { Store } from "./store.js";
 import { Tooltip } from "./tooltip.js";
@@ -35,7 +35,7 @@ export class StatsTable {
       },
       { signal },
     );
-    store.subscribe(perFrame(() => this.draw(), signal), signal);
+    store.subscribe(paced(() => this.draw(), READABLE_MS, signal), signal);
     this.draw();
   }
 

@@ -1,4 +1,4 @@
-import { h, perFrame, setText } from "./dom.js";
+import { h, paced, READABLE_MS, setText } from "./dom.js";
 import type { Baseline } from "./protocol.js";
 import type { Store } from "./store.js";
 import { count, seconds } from "./words.js";
@@ -21,13 +21,13 @@ export class Tiles {
     this.#store = store;
     for (const { key, label, testid } of TILES) {
       const name = h("dt", {}, label);
-      const value = h("dd", { class: "sv-value" });
+      const value = h("dd", { class: "sv-value sv-none" }, "—");
       this.#tiles.set(key, { label: name, value });
       const tile = h("div", { class: "sv-tile", "data-testid": testid, "data-key": key }, name, value);
       if (key === "speedup") tile.append(h("dd", {}, this.#baseline));
       this.element.append(tile);
     }
-    store.subscribe(perFrame(() => this.draw(), signal), signal);
+    store.subscribe(paced(() => this.draw(), READABLE_MS, signal), signal);
     this.draw();
   }
 
@@ -46,6 +46,7 @@ export class Tiles {
 /** The figure large, its unit small. */
 function drawValue(element: HTMLElement, text: string): void {
   if (element.textContent === text) return;
+  element.classList.toggle("sv-none", text === "—");
   const [, number = text, unit] = /^(\S*\d\S*)(\s+\D.*)$/u.exec(text) ?? [];
   element.replaceChildren(number, unit ? h("span", { class: "sv-unit" }, unit) : "");
 }

@@ -99,8 +99,10 @@ describe("CurvePlot", () => {
   it("says when nothing was measured, but only once the run is over", async () => {
     const note = plot.element.querySelector<HTMLElement>(".sv-plot-note");
     store.receive(batch(1, { reset: true, state: runState("generating"), curves: curves([1], null) }));
+    await vi.advanceTimersByTimeAsync(200);
     expect(note?.hidden).toBe(true);
     store.receive(batch(2, { state: runState("finished") }));
+    await vi.advanceTimersByTimeAsync(200);
     expect(note?.hidden).toBe(false);
   });
 });
