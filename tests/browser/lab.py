@@ -1,0 +1,195 @@
+"""A real JupyterLab, and a notebook in it, for tests that look at what people see."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).parents[2]
+SHOTS = ROOT / "test-results" / "screenshots"
+START_SECONDS = 60
+CHROMIUM_ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+KERNEL_IDLE = "window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+
+
+def find_chromium() -> str | None:
+    """Return the path of an installed Chromium."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+class Lab:
+    """A JupyterLab server with settings, data and notebooks of its own, on loopback."""
+
+    def __init__(self, home: Path) -> None:
+        self.root = home / "notebooks"
+        shutil.copytree(ROOT / "notebooks", self.root, ignore=shutil.ignore_patterns(".*", "*.jsonl"))
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.token = secrets.token_hex(16)
+        env = os.environ | {f"JUPYTER_{name}_DIR": str(home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+        command = [
+            Path(sys.executable).with_name("jupyter"),
+            "lab",
+            "--no-browser",
+            "--ip=127.0.0.1",
+            f"--port={self.port}",
+            "--ServerApp.port_retries=0",
+            f"--ServerApp.root_dir={self.root}",
+            "--LabApp.expose_app_in_browser=True",
+            "--LabApp.news_url=None",
+            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+            *(["--allow-root"] if os.geteuid() == 0 else []),
+        ]
+        self.log = (home / "jupyter.log").open("w+")
+        self.process = subprocess.Popen(
+            command,
+            env=env | {"JUPYTER_TOKEN": self.token},
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._wait()
+
+    def api(self, path: str) -> object:
+        """Ask the server's REST API."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/api/{path}", headers={"Authorization": f"token {self.token}"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return json.load(reply)
+
+    def _wait(self) -> None:
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                break
+            try:
+                self.api("status")
+                return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        self.close()
+        self.log.seek(0)
+        raise RuntimeError(f"JupyterLab did not start:\n{self.log.read()[-3000:]}")
+
+    def write(self, name: str, *cells: str) -> str:
+        """Write a notebook with these code cells; return its name."""
+        notebook = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(source) for source in cells],
+            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        )
+        nbformat.write(notebook, self.root / name)
+        return name
+
+    def close(self) -> None:
+        """End the server and every kernel it started."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+        self.log.flush()
+
+
+class Notebook:
+    """One notebook in one browser page."""
+
+    def __init__(self, lab: Lab, page: object, name: str) -> None:
+        self.lab, self.page, self.name = lab, page, name
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.goto(f"http://127.0.0.1:{lab.port}/lab/tree/{name}?reset&token={lab.token}")
+        self._ready()
+
+    def _ready(self) -> None:
+        self.page.wait_for_function(KERNEL_IDLE, timeout=60_000)
+
+    def reload(self) -> None:
+        """Load the page anew and wait until the notebook is back."""
+        self.page.goto(f"http://127.0.0.1:{self.lab.port}/lab/tree/{self.name}?token={self.lab.token}")
+        self.page.wait_for_function(
+            "window.jupyterapp?.shell?.currentWidget?.content?.widgets?.length > 0", timeout=60_000
+        )
+
+    def command(self, name: str, **arguments: object) -> object:
+        """Execute a command of JupyterLab."""
+        return self.page.evaluate(
+            "([name, args]) => jupyterapp.commands.execute(name, args).then(() => null)", [name, arguments]
+        )
+
+    def run(self, index: int) -> None:
+        """Run a cell, from 0, and wait until it has run."""
+        self.page.evaluate(
+            """async (index) => {
+                const notebook = jupyterapp.shell.currentWidget.content;
+                notebook.activeCellIndex = index;
+                await jupyterapp.commands.execute('notebook:run-cell');
+            }""",
+            index,
+        )
+
+    def run_all(self) -> None:
+        """Run all cells and wait until they have run."""
+        self.page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+        self._ready()
+
+    def save(self) -> nbformat.NotebookNode:
+        """Save the notebook and return what is in the file."""
+        self.command("docmanager:save")
+        return nbformat.read(self.lab.root / self.name, as_version=4)
+
+    def outputs(self, index: int) -> str:
+        """Text of a cell's output."""
+        return self.page.evaluate(
+            "(i) => jupyterapp.shell.currentWidget.content.widgets[i].outputArea.node.innerText", index
+        )
+
+    def kernel_pid(self) -> int:
+        """Process id of the notebook's kernel."""
+        self.page.evaluate(
+            """async () => {
+                const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+                const future = kernel.requestExecute({code: 'import os; print(os.getpid())', store_history: false});
+                window.specvizPid = '';
+                future.onIOPub = (m) => { if (m.header.msg_type === 'stream') window.specvizPid += m.content.text; };
+                await future.done;
+            }"""
+        )
+        return int(self.page.evaluate("window.specvizPid"))
+
+    def theme(self, dark: bool) -> None:
+        """Switch JupyterLab's theme."""
+        self.command("apputils:change-theme", theme="JupyterLab Dark" if dark else "JupyterLab Light")
+        self.page.wait_for_function(f"document.body.dataset.jpThemeLight === '{str(not dark).lower()}'")
+        self.page.wait_for_timeout(400)
+
+    def shot(self, name: str, *, full: bool = False) -> Path:
+        """Take a screenshot into test-results/screenshots."""
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        path = SHOTS / f"{name}.png"
+        target = self.page.locator(".specviz-root, .specviz").first if full else self.page
+        target.screenshot(path=path)
+        return path
