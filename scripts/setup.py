@@ -103,6 +103,14 @@ def python_packages() -> None:
     )
 
 
+def lab_settings() -> None:
+    """Keep the environment's JupyterLab from asking about news and updates: nothing here uses a network."""
+    folder = VENV / "share" / "jupyter" / "lab" / "settings"
+    folder.mkdir(parents=True, exist_ok=True)
+    quiet = {"fetchNews": "false", "checkForUpdates": False}
+    (folder / "overrides.json").write_text(json.dumps({"@jupyterlab/apputils-extension:notification": quiet}))
+
+
 def setup() -> None:
     """Do what has not been done."""
     js_sources = [path for path in (JS / "src").rglob("*") if path.is_file()]
@@ -121,6 +129,7 @@ def setup() -> None:
         sys.exit(lacks)
     if todo_python:
         python_packages()
+        lab_settings()
         stamp("python", python_inputs)
     if todo_npm:
         call("npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", cwd=JS)

@@ -6,7 +6,7 @@ everything; there is no second bookkeeping.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from specviz.trace.curves import COLUMNS, Curves
@@ -75,12 +75,13 @@ class Projection:
         for name, value in zip(COLUMNS, row, strict=True):
             self._rows[name].append(_rounded(value))
         dropped_at = self._n_output + round.accepted
-        for i, (id, fate) in enumerate(zip(round.drafted, round.fates, strict=True)):
+        texts = self._dropped_texts(round.drafted[round.accepted :])
+        for i, fate in enumerate(round.fates):
             if fate is Fate.ACCEPTED:
                 continue
             column = self._dropped
             column["at"].append(dropped_at)
-            column["text"].append(self._piece(id).decode("utf-8", "replace"))
+            column["text"].append(texts[i - round.accepted])
             column["fate"].append(FATE[fate])
             column["round"].append(index)
             column["q"].append(_rounded(round.q[i]) if round.q else None)
@@ -97,6 +98,14 @@ class Projection:
             column["p"].append(_rounded(round.p[i] if round.p else None) if accepted else _rounded(round.closing_p))
             column["q"].append(_rounded(round.q[i]) if accepted and round.q else None)
         self._n_output += len(round.emitted)
+
+    def _dropped_texts(self, ids: Sequence[int]) -> list[str]:
+        """Texts of dropped tokens, which follow each other as the draft meant them."""
+        decoder = TokenDecoder()
+        texts = [decoder.feed(self._piece(id)) for id in ids]
+        if texts:
+            texts[-1] += decoder.flush()
+        return texts
 
     def _piece(self, id: int) -> bytes:
         return self._pieces.get(id, b"<%d>" % id)
