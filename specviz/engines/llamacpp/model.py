@@ -102,16 +102,23 @@ class Model:
 
     def is_control(self, token: int) -> bool:
         """Whether a token is no text: begin, end of turn and the like."""
-        return bool(self.lib.llama_vocab_is_control(self.vocab, token)) or self.is_end(token)
+        return token in self.control_tokens
 
     def is_end(self, token: int) -> bool:
         """Whether a token ends a generation."""
-        return bool(self.lib.llama_vocab_is_eog(self.vocab, token))
+        return token in self.end_tokens
 
     @cached_property
-    def end_tokens(self) -> list[int]:
+    def control_tokens(self) -> frozenset[int]:
+        """All tokens that are no text."""
+        control = self.lib.llama_vocab_is_control
+        return frozenset(token for token in range(self.n_vocab) if control(self.vocab, token)) | self.end_tokens
+
+    @cached_property
+    def end_tokens(self) -> frozenset[int]:
         """All tokens that end a generation."""
-        return [token for token in range(self.n_vocab) if self.is_end(token)]
+        end = self.lib.llama_vocab_is_eog
+        return frozenset(token for token in range(self.n_vocab) if end(self.vocab, token))
 
     def special_text(self, which: str) -> str:
         """Text of the `bos` or `eos` token; empty if the model has none."""

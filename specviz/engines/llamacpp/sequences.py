@@ -14,42 +14,68 @@ from specviz.trace import Pieces, Settings
 from specviz.trace.events import Candidates
 
 
-class Softmax:
-    """Probabilities out of one row of logits, without touching each of them in Python.
+class Row:
+    """The logits after one position, and what was computed from them; valid until the next pass.
 
-    The normaliser costs one pass over the vocabulary (about 40 microseconds for 49k tokens; pairwise single precision
-    is good to six digits) and is kept until the row changes; the top candidates take one `argmax` each (3 microseconds) instead of a partition (350).
+    Nothing here touches single entries in Python: the normaliser is one `exp` over the vocabulary (some 40 microseconds
+    for 49k tokens; pairwise single precision is good to six digits), a candidate is one `argmax` (3 microseconds, where
+    a partition takes 350).
     """
 
-    def __init__(self, n_vocab: int) -> None:
-        self._scratch = np.empty(n_vocab, np.float32)
+    __slots__ = ("_normaliser", "_scratch", "best", "logits")
 
-    def normaliser(self, logits: Logits, temperature: float = 1.0) -> float:
-        """Return log(sum(exp(logits / temperature)))."""
-        scratch, highest = self._scratch, float(logits.max())
-        np.subtract(logits, np.float32(highest), out=scratch)
-        if temperature != 1.0:
-            np.multiply(scratch, np.float32(1 / temperature), out=scratch)
-        np.exp(scratch, out=scratch)
-        return highest / temperature + log(float(scratch.sum()))
+    def __init__(self, logits: Logits, scratch: Logits) -> None:
+        self.logits, self._scratch = logits, scratch
+        self.best = int(logits.argmax())
+        """The most probable token (the lowest id among equals)."""
+        self._normaliser: float | None = None
 
-    @staticmethod
-    def top(logits: Logits, k: int, normaliser: float) -> Candidates:
+    def greedy(self, banned: Sequence[int]) -> int:
+        """Return the most probable token that is not banned."""
+        if self.best not in banned:
+            return self.best
+        saved = self.logits[banned]
+        self.logits[banned] = -np.inf
+        token = int(self.logits.argmax())
+        self.logits[banned] = saved
+        return token
+
+    def probability(self, token: int) -> float:
+        """Return the token's probability: full softmax at temperature 1."""
+        if self._normaliser is None:
+            self._normaliser = normaliser(self.logits, float(self.logits[self.best]), self._scratch)
+        return min(1.0, exp(float(self.logits[token]) - self._normaliser))
+
+    def shaped_probability(self, token: int, temperature: float, banned: Sequence[int]) -> float:
+        """Return the token's probability under the sampler."""
+        if temperature == 0:
+            return float(token == self.greedy(banned))
+        if temperature == 1 and not banned:
+            return self.probability(token)
+        shaped = self.logits / np.float32(temperature)
+        shaped[banned] = -np.inf
+        return min(1.0, exp(float(shaped[token]) - normaliser(shaped, float(shaped.max()), self._scratch)))
+
+    def top(self, k: int) -> Candidates:
         """Return the k most probable tokens; leaves the logits as they were."""
-        ids: list[int] = []
-        values: list[float] = []
-        for _ in range(min(k, len(logits))):
-            i = int(logits.argmax())
-            ids.append(i)
-            values.append(float(logits[i]))
-            logits[i] = -np.inf
-        logits[ids] = values
-        return tuple((id, probability(value, normaliser)) for id, value in zip(ids, values, strict=True))
+        ids, values, token = [self.best], [float(self.logits[self.best])], self.best
+        while len(ids) < min(k, len(self.logits)):
+            self.logits[token] = -np.inf
+            token = int(self.logits.argmax())
+            ids.append(token)
+            values.append(float(self.logits[token]))
+        self.logits[ids] = values
+        return tuple((id, self.probability(id)) for id in ids[:k])
 
 
-def probability(logit: float, normaliser: float) -> float:
-    """Return exp(logit - normaliser), kept within 0..1 against rounding."""
-    return min(1.0, exp(logit - normaliser))
+def normaliser(logits: Logits, highest: float, scratch: Logits) -> float:
+    """Return log(sum(exp(logits))), given their maximum."""
+    if -50 < highest < 70:  # single precision can hold the sum as it is
+        np.exp(logits, out=scratch)
+        return log(float(scratch.sum()))
+    np.subtract(logits, np.float32(highest), out=scratch)
+    np.exp(scratch, out=scratch)
+    return highest + log(float(scratch.sum()))
 
 
 class LlamaMain:
@@ -60,9 +86,9 @@ class LlamaMain:
         self.model = context.model
         self.n_ctx = context.n_ctx
         self._stopped = stopped
-        self._banned = self.model.end_tokens if settings.ignore_eos else []
-        self._softmax = Softmax(self.model.n_vocab)
-        self._normalisers: dict[tuple[int, float], float] = {}
+        self._banned = sorted(self.model.end_tokens) if settings.ignore_eos else []
+        self._scratch = np.empty(self.model.n_vocab, np.float32)
+        self._rows: dict[int, Row] = {}
         self._named: set[int] = set()
         self._sampler = self._chain() if settings.temperature > 0 else None
 
@@ -86,8 +112,14 @@ class LlamaMain:
 
     def evaluate(self, tokens: Sequence[int]) -> None:
         """One verify pass, with logits at every position."""
-        self._normalisers.clear()
+        self._rows.clear()
         self.context.evaluate(tokens)
+
+    def _row(self, i: int) -> Row:
+        row = self._rows.get(i)
+        if row is None:
+            row = self._rows[i] = Row(self.context.logits(i), self._scratch)
+        return row
 
     def rewind(self, n: int) -> None:
         """Shorten the cache."""
@@ -96,7 +128,7 @@ class LlamaMain:
     def sample(self, i: int) -> int:
         """Draw the token after position `i`."""
         if self._sampler is None:
-            return greedy(self.context.logits(i), self._banned)
+            return self._row(i).greedy(self._banned)
         return int(self.context.lib.llama_sampler_sample(self._sampler, self.context.handle, i))
 
     def peek(self, i: int) -> int:
@@ -112,30 +144,12 @@ class LlamaMain:
 
     def probability(self, i: int, token: int) -> Choice:
         """Probability of a token after position `i`."""
-        logits, temperature = self.context.logits(i), self.settings.temperature
-        p = probability(float(logits[token]), self._normaliser(i, logits, 1.0))
-        if temperature == 0:
-            return Choice(p, float(token == greedy(logits, self._banned)))
-        allowed = logits
-        if self._banned:
-            allowed = logits.copy()
-            allowed[self._banned] = -np.inf
-        elif temperature == 1.0:
-            return Choice(p, p)
-        normaliser = self._normaliser(i, allowed, temperature, shaped=True)
-        return Choice(p, probability(float(allowed[token]) / temperature, normaliser))
+        row = self._row(i)
+        return Choice(row.probability(token), row.shaped_probability(token, self.settings.temperature, self._banned))
 
     def top(self, i: int) -> Candidates:
         """The most probable tokens after position `i`."""
-        logits = self.context.logits(i)
-        return self._softmax.top(logits, self.settings.top_k, self._normaliser(i, logits, 1.0))
-
-    def _normaliser(self, i: int, logits: Logits, temperature: float, *, shaped: bool = False) -> float:
-        key = (i, -temperature if shaped else temperature)
-        value = self._normalisers.get(key)
-        if value is None:
-            value = self._normalisers[key] = self._softmax.normaliser(logits, temperature)
-        return value
+        return self._row(i).top(self.settings.top_k)
 
     def is_end(self, token: int) -> bool:
         """Whether a token ends the generation."""
@@ -182,8 +196,8 @@ class LlamaDrafter:
         self.model = context.model
         self._n_shared = min(self.model.n_vocab, n_vocab_main)
         self._stopped = stopped
-        self._banned = [token for token in self.model.end_tokens if settings.ignore_eos and token < self._n_shared]
-        self._softmax = Softmax(self.model.n_vocab)
+        self._banned = [id for id in sorted(self.model.end_tokens) if settings.ignore_eos and id < self._n_shared]
+        self._scratch = np.empty(self.model.n_vocab, np.float32)
         self._agreed = 0
         self._kept = np.empty((max(1, settings.num_draft_tokens), self.model.n_vocab), np.float32)
         self._n_kept = 0
@@ -211,15 +225,14 @@ class LlamaDrafter:
         n_send = 0
         while len(ids) < k and not self._stopped():
             self.context.evaluate(new, all_logits=False)
-            logits = self.context.logits(-1)
-            token = greedy(logits[: self._n_shared], self._banned)
+            row = Row(self.context.logits(-1), self._scratch)
+            token = self._favourite(row)
             ids.append(token)
             if measure:
-                normaliser = self._softmax.normaliser(logits)
-                qs.append(probability(float(logits[token]), normaliser))
+                qs.append(row.probability(token))
             if settings.detail:
-                top.append(self._softmax.top(logits, settings.top_k, normaliser))
-                np.copyto(self._kept[self._n_kept], logits)
+                top.append(row.top(settings.top_k))
+                np.copyto(self._kept[self._n_kept], row.logits)
                 self._n_kept += 1
             if settings.p_min > 0 and qs[-1] < settings.p_min:
                 break
@@ -228,6 +241,12 @@ class LlamaDrafter:
                 break
             new = [token]
         return Draft(tuple(ids), n_send, tuple(qs), (1.0,) * len(qs), tuple(top))
+
+    def _favourite(self, row: Row) -> int:
+        """The most probable token that the main model has too and that is not banned."""
+        if row.best < self._n_shared:
+            return row.greedy(self._banned)
+        return Row(row.logits[: self._n_shared], self._scratch).greedy(self._banned)
 
     def _rewind(self, history: Sequence[int]) -> Sequence[int]:
         """Forget what the main model did not take; return what is still to be evaluated (at least the last token)."""
@@ -245,14 +264,3 @@ class LlamaDrafter:
             return None
         logits = self._kept[i]
         return 1 + int(np.count_nonzero(logits > logits[token]))
-
-
-def greedy(logits: Logits, banned: Sequence[int]) -> int:
-    """Return the most probable token that is not banned (the lowest id among equals)."""
-    if not banned:
-        return int(logits.argmax())
-    saved = logits[banned]
-    logits[banned] = -np.inf
-    token = int(logits.argmax())
-    logits[banned] = saved
-    return token
