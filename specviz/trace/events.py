@@ -8,6 +8,7 @@ there is one data model and one validation. All are immutable.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -130,6 +131,18 @@ class Pieces(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="t
     """Pieces that are no complete UTF-8 (base64 in a file)."""
     control: tuple[TokenId, ...] = ()
     """Ids, of those above, that carry no text of the answer: end of turn and the like."""
+
+    @classmethod
+    def of(cls, pieces: dict[int, bytes], control: Iterable[int] = ()) -> Pieces:
+        """Sort pieces by whether they are text."""
+        text: dict[int, str] = {}
+        raw: dict[int, bytes] = {}
+        for id, piece in sorted(pieces.items()):
+            try:
+                text[id] = piece.decode()
+            except UnicodeDecodeError:
+                raw[id] = piece
+        return cls(text=text, raw=raw, control=tuple(sorted(control)))
 
 
 class Baseline(Struct, frozen=True, kw_only=True, tag_field="type", tag="baseline"):

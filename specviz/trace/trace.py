@@ -153,14 +153,7 @@ class Trace:
         yield self.header
         pieces, control = self.pieces.copy(), self.control.copy()
         if pieces or control:
-            text: dict[int, str] = {}
-            raw: dict[int, bytes] = {}
-            for id, piece in sorted(pieces.items()):
-                try:
-                    text[id] = piece.decode()
-                except UnicodeDecodeError:
-                    raw[id] = piece
-            yield Pieces(text=text, raw=raw, control=tuple(sorted(control)))
+            yield Pieces.of(pieces, control)
         baselines = sorted(self.baselines, key=lambda baseline: baseline.start, reverse=True)
         for round in self.rounds:
             while baselines and baselines[-1].start <= round.start:

@@ -64,6 +64,8 @@ class Context:
         for i in range(PREFILL_CHUNK):
             self._batch.seq_id[i][0] = 0
         self._row = ctypes.c_float * model.n_vocab
+        self._views: dict[int, Logits] = {}
+        """By address: llama.cpp moves its buffer only when a pass asks for more rows than any before."""
         self._should_stop: Callable[[], bool] = lambda: False
         self._abort = keep(lib.ggml_abort_callback(lambda _: self._should_stop()))
         self._no_abort = lib.ggml_abort_callback(0)
@@ -120,8 +122,12 @@ class Context:
         pointer = self.lib.llama_get_logits_ith(self.handle, i)
         if not pointer:
             raise IndexError(f"no logits at position {i} of the last pass")
-        row: Any = self._row.from_address(ctypes.addressof(pointer.contents))
-        return np.frombuffer(row, dtype=np.float32)
+        address = ctypes.addressof(pointer.contents)
+        view = self._views.get(address)
+        if view is None:
+            row: Any = self._row.from_address(address)
+            view = self._views[address] = np.frombuffer(row, dtype=np.float32)
+        return view
 
     def rewind(self, n: int) -> None:
         """Forget all but the first `n` tokens.

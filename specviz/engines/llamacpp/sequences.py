@@ -165,15 +165,7 @@ class LlamaMain:
         if not new:
             return None
         self._named |= new
-        text: dict[int, str] = {}
-        raw: dict[int, bytes] = {}
-        for token in sorted(new):
-            piece = self.model.piece(token)
-            try:
-                text[token] = piece.decode()
-            except UnicodeDecodeError:
-                raw[token] = piece
-        return Pieces(text=text, raw=raw, control=tuple(sorted(filter(self.model.is_control, new))))
+        return Pieces.of({token: self.model.piece(token) for token in new}, new & self.model.control_tokens)
 
     def close(self) -> None:
         """Free the sampler; the context stays, with its cache."""
