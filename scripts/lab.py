@@ -13,6 +13,8 @@ def arguments() -> list[str]:
     """Return JupyterLab's command line: on loopback, silent towards the network."""
     options = [
         "--ip=127.0.0.1",
+        f"--ServerApp.root_dir={ROOT / 'notebooks'}",
+        "--LabApp.default_url=/lab/tree/01-quickstart.ipynb",
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]
@@ -21,10 +23,9 @@ def arguments() -> list[str]:
         options.append("--no-browser")
     if os.geteuid() == 0:
         options.append("--allow-root")
-    return ["lab", *options, *sys.argv[1:], str(ROOT / "notebooks" / "01-quickstart.ipynb")]
+    return ["lab", *options, *sys.argv[1:]]
 
 
 if __name__ == "__main__":
     jupyter = Path(sys.executable).with_name("jupyter")
-    os.chdir(ROOT / "notebooks")
     os.execv(jupyter, [str(jupyter), *arguments()])
