@@ -1,4 +1,4 @@
-import { h, paced, READABLE_MS, setText } from "./dom.js";
+import { h, paced, READABLE_MS, setText, uniqueId } from "./dom.js";
 import type { Baseline } from "./protocol.js";
 import type { Store } from "./store.js";
 import { count, seconds } from "./words.js";
@@ -12,7 +12,7 @@ const TILES = [
 
 /** The four figures that answer "was it worth it?". */
 export class Tiles {
-  readonly element = h("dl", { class: "sv-tiles" });
+  readonly element = h("div", { class: "sv-tiles" });
   readonly #store: Store;
   readonly #tiles = new Map<string, { label: HTMLElement; value: HTMLElement }>();
   readonly #baseline = h("p", { class: "sv-caption", "data-testid": "baseline" });
@@ -20,11 +20,16 @@ export class Tiles {
   constructor(store: Store, signal: AbortSignal) {
     this.#store = store;
     for (const { key, label, testid } of TILES) {
-      const name = h("dt", {}, label);
-      const value = h("dd", { class: "sv-value sv-none" }, "—");
+      const name = h("div", { class: "sv-tile-label", id: uniqueId("tile") }, label);
+      const value = h("div", { class: "sv-value sv-none" }, "—");
       this.#tiles.set(key, { label: name, value });
-      const tile = h("div", { class: "sv-tile", "data-testid": testid, "data-key": key }, name, value);
-      if (key === "speedup") tile.append(h("dd", {}, this.#baseline));
+      const tile = h(
+        "div",
+        { class: "sv-tile", role: "group", "aria-labelledby": name.id, "data-testid": testid, "data-key": key },
+        name,
+        value,
+      );
+      if (key === "speedup") tile.append(this.#baseline);
       this.element.append(tile);
     }
     store.subscribe(paced(() => this.draw(), READABLE_MS, signal), signal);

@@ -290,14 +290,13 @@ export class TokenStream {
       : [PROVENANCE[kind] ?? "Token", PROVENANCE_MEANING[kind] ?? ""];
     const text = columns.text[i] ?? "";
     const figures = h(
-      "dl",
+      "div",
       { class: "sv-figures" },
-      h("dt", {}, "Round"),
-      h("dd", {}, String(columns.round[i] ?? "—")),
-      h("dt", {}, "Main p"),
-      h("dd", {}, percent(columns.p[i])),
-      h("dt", {}, "Draft q"),
-      h("dd", {}, percent(columns.q[i])),
+      ...[
+        ["Round", String(columns.round[i] ?? "—")],
+        ["Main p", percent(columns.p[i])],
+        ["Draft q", percent(columns.q[i])],
+      ].map(([name = "", value = ""]) => h("div", {}, h("div", { class: "sv-caption" }, name), value)),
     );
     return [
       h(
