@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer prompts and repeats; prints only")
     quick = parser.parse_args().quick
-    n, tokens, repeats = (3, 64, 1) if quick else (8, 128, 2)
+    n, tokens, repeats = (3, 64, 1) if quick else (6, 96, 1)
     sections = [
         ("Plain against speculative decoding", lambda: speed.run(n, tokens, repeats)),
         ("Cost of the trace's detail", lambda: overhead.detail(n, tokens, repeats)),

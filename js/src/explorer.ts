@@ -62,7 +62,7 @@ export class Explorer {
     );
     this.#prompt = h("textarea", {
       id: uniqueId("prompt"),
-      rows: 3,
+      rows: 2,
       class: "sv-prompt-box",
       placeholder: "Write a prompt…",
       spellcheck: "false",

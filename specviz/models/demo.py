@@ -24,7 +24,15 @@ def demo_drafts() -> list[LocalModel]:
         (Path(__file__).parent / "drafts").glob("*.gguf"),
         key=lambda path: (DEFAULT_DRAFT not in path.name, path.name),
     )
-    return [LocalModel(path.name.removesuffix(".gguf"), path, f"{path.stat().st_size / 1e6:.0f} MB") for path in paths]
+    return [
+        LocalModel(
+            name := path.name.removesuffix(".gguf"),
+            path,
+            label=f"SmolLM2 draft {name.partition('-draft-')[2].replace('.', ' · ')}",
+            detail=f"{path.stat().st_size / 1e6:.0f} MB, distilled from the main model",
+        )
+        for path in paths
+    ]
 
 
 def demo_mains() -> list[LocalModel]:
@@ -39,8 +47,15 @@ def demo_mains() -> list[LocalModel]:
     name = source.name.removesuffix(".gguf")
     copy = platformdirs.user_cache_path("specviz") / "models" / f"{name.rpartition('.')[0]}.{SIXTEEN_BIT}.gguf"
     return [
-        LocalModel(name, source, "4 bit, 98 MB"),
-        LocalModel(copy.name.removesuffix(".gguf"), copy, "16 bit, 269 MB", source=source, file_type=SIXTEEN_BIT),
+        LocalModel(name, source, label="SmolLM2-135M · Q4_1", detail="98 MB, 4 bit"),
+        LocalModel(
+            copy.name.removesuffix(".gguf"),
+            copy,
+            label=f"SmolLM2-135M · {SIXTEEN_BIT}",
+            detail="271 MB, the same in 16 bit",
+            source=source,
+            file_type=SIXTEEN_BIT,
+        ),
     ]
 
 

@@ -21,8 +21,10 @@ class LocalModel:
     name: str
     """The file's name without its ending."""
     path: Path
+    label: str = ""
+    """What a selector shows; empty: the name."""
     detail: str = ""
-    """Half a line for a selector."""
+    """Half a line more."""
     source: Path | None = None
     """For a copy that is made on first use: the file it is made from."""
     file_type: str = ""

@@ -197,7 +197,7 @@ def _record(html: str, feed_id: str) -> dict[str, str]:
 
 def _choice(model: LocalModel) -> dict[str, str]:
     making = "" if model.exists else ", made on first use"
-    return {"key": model.name, "label": model.name, "detail": model.detail + making, "reason": ""}
+    return {"key": model.name, "label": model.label or model.name, "detail": model.detail + making, "reason": ""}
 
 
 def _by_name(chosen: LocalModel | None, known: list[LocalModel]) -> dict[str, LocalModel]:

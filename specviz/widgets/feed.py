@@ -212,7 +212,9 @@ class Feed(anywidget.AnyWidget):  # type: ignore[misc]
     def _fail(self, phase: str, error: BaseException) -> None:
         with self._sending:
             detail = "\n".join(getattr(error, "__notes__", []))
-            self._send_batch(state=state(phase, str(error), detail, can_continue=bool(self._projection.tally.tokens)))
+            message = str(error)
+            message = message[:1].upper() + message[1:]
+            self._send_batch(state=state(phase, message, detail, can_continue=bool(self._projection.tally.tokens)))
 
     def _send_batch(self, *, reset: bool = False, state: dict[str, Any] | None = None) -> None:
         with self._sending:

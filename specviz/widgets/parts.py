@@ -32,6 +32,7 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc]
 
     def __init__(self, source: Feed | None = None, **kwargs: Any) -> None:
         self.source = source if source is not None else Feed()
+        kwargs.setdefault("layout", {"flex": "1 1 0%", "min_width": "0"})
         super().__init__(feed=f"anywidget:{self.source.model_id}", **kwargs)
 
 

@@ -186,10 +186,20 @@ class Notebook:
         self.page.wait_for_function(f"document.body.dataset.jpThemeLight === '{str(not dark).lower()}'")
         self.page.wait_for_timeout(400)
 
-    def shot(self, name: str, *, full: bool = False) -> Path:
-        """Take a screenshot into test-results/screenshots."""
+    def shot(self, name: str) -> Path:
+        """Take a screenshot into test-results/screenshots, the dashboard (if any) at the top."""
         SHOTS.mkdir(parents=True, exist_ok=True)
         path = SHOTS / f"{name}.png"
-        target = self.page.locator(".specviz-root, .specviz").first if full else self.page
-        target.screenshot(path=path)
+        self.page.evaluate("document.querySelector('[data-testid=explorer]')?.scrollIntoView({block: 'start'})")
+        self.page.wait_for_timeout(200)
+        self.page.screenshot(path=path)
         return path
+
+    def gallery(self, name: str) -> None:
+        """Take the screenshot in both themes and in two widths."""
+        for dark in (True, False):
+            self.theme(dark)
+            for width in (700, 1400):
+                self.page.set_viewport_size({"width": width, "height": 1000})
+                self.page.wait_for_timeout(400)
+                self.shot(f"{name}-{'dark' if dark else 'light'}-{width}")

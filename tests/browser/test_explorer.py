@@ -8,8 +8,6 @@ import time
 import psutil
 import pytest
 
-from tests.browser.lab import SHOTS
-
 STREAM = "[data-testid=stream]"
 TOKENS = f"{STREAM} [data-i]"
 
@@ -63,7 +61,7 @@ def quickstart(open_notebook):
 def test_generate_watch_stop(quickstart):
     page = quickstart.page
     long_run(page)
-    quickstart.shot("idle-light-1400")
+    quickstart.gallery("idle")
     page.click(test_id("generate"))
     wait_until(page, lambda: page.locator(TOKENS).count() > 40)
     seen = [(page.locator(TOKENS).count(), points(page, "acceptance"), points(page, "speedup"))]
@@ -73,7 +71,6 @@ def test_generate_watch_stop(quickstart):
     counts, acceptance, speedup = zip(*seen, strict=True)
     for column in (counts, acceptance, speedup):
         assert list(column) == sorted(set(column)), f"moves while tokens arrive: {column}"
-    quickstart.shot("generating-light-1400")
     kinds = {kind for _, kind, _ in tokens(page)}
     assert {"a", "c"} <= kinds
     colours = page.evaluate(
@@ -93,8 +90,18 @@ def test_generate_watch_stop(quickstart):
     assert page.locator(TOKENS).count() == n < 1200
     assert stopped < 1.0, f"stopped after {stopped:.2f} s"
     assert "topped" in page.inner_text(test_id("status"))
-    quickstart.shot("stopped-light-1400")
+    quickstart.gallery("stopped")
     assert not quickstart.errors
+
+
+def test_while_it_generates_in_both_themes_and_widths(quickstart):
+    page = quickstart.page
+    long_run(page, 3000)
+    page.click(test_id("generate"))
+    wait_until(page, lambda: page.locator(TOKENS).count() > 60)
+    quickstart.gallery("generating")
+    assert page.locator(TOKENS).count() < 3000, "still at it"
+    page.click(test_id("stop"))
 
 
 def test_reload_in_mid_stream_finds_every_token_again_in_order(quickstart):
@@ -144,18 +151,7 @@ def test_finished_with_rejected_tokens_shown_in_place(quickstart):
     page.click(test_id("toggle-rejected"))
     page.wait_for_timeout(300)
     assert page.locator(f"{STREAM} [data-fate]:visible").count() > 10
-    for dark in (False, True):
-        quickstart.theme(dark)
-        for width in (1400, 700):
-            page.set_viewport_size({"width": width, "height": 1000})
-            page.wait_for_timeout(500)
-            theme = "dark" if dark else "light"
-            page.locator(test_id("prompt")).scroll_into_view_if_needed()
-            quickstart.shot(f"finished-{theme}-{width}")
-            page.locator(test_id("explorer")).screenshot(path=SHOTS / f"explorer-{theme}-{width}.png")
-    quickstart.theme(False)
-    page.set_viewport_size({"width": 1400, "height": 1000})
-    assert "no rejected" not in page.inner_text(STREAM)
+    quickstart.gallery("finished")
     assert not quickstart.errors
 
 
@@ -181,10 +177,7 @@ def test_a_killed_host_is_told_the_kernel_lives_and_generate_works_again(quickst
     os.kill(host.pid, signal.SIGKILL)
     page.wait_for_selector(f"{test_id('banner')}:visible")
     assert "SIGKILL" in page.inner_text(test_id("banner"))
-    for dark in (False, True):
-        quickstart.theme(dark)
-        quickstart.shot(f"crashed-{'dark' if dark else 'light'}-1400")
-    quickstart.theme(False)
+    quickstart.gallery("crashed")
     kept = page.locator(TOKENS).count()
     assert kept > 40
     assert quickstart.kernel_pid() == kernel

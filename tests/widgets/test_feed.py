@@ -202,7 +202,7 @@ def test_a_crash_is_told_and_the_next_generate_works(explorer):
     assert explorer.wait(60) and explorer.phase == "finished" and len(page.tokens) == 9
 
 
-@pytest.mark.parametrize(("setting", "complaint"), [({"prompt": "  "}, "the prompt is empty")])
+@pytest.mark.parametrize(("setting", "complaint"), [({"prompt": "  "}, "The prompt is empty")])
 def test_what_cannot_run_is_told(explorer, setting, complaint):
     page = Page(explorer)
     for name, value in setting.items():
