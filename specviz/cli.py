@@ -16,6 +16,18 @@ if TYPE_CHECKING:
     from specviz.trace.projection import Projection
 
 STYLES = {"a": "underline #4aa3df", "c": "#e8833a", "b": "#2fb58c", "p": ""}
+SETTINGS = (
+    "max_tokens",
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "repeat_penalty",
+    "rule",
+    "num_draft_tokens",
+    "p_min",
+    "seed",
+)
 LEGEND = {"a": "accepted", "c": "correction", "b": "bonus"}
 
 
@@ -85,6 +97,13 @@ def _parser() -> argparse.ArgumentParser:
         help="output tokens at most (default: %(default)s)",
     )
     add("--temperature", type=float, default=0.0, metavar="T", help="0 is greedy (default: 0)")
+    add("--top-k", type=int, default=0, metavar="K", help="sample from the k most probable tokens only (default: all)")
+    add("--top-p", type=float, default=1.0, metavar="P", help="sample from the fewest tokens with this probability")
+    add("--min-p", type=float, default=0.0, metavar="P", help="sample from tokens with this share of the best one's")
+    add(
+        "--repeat-penalty", type=float, default=1.0, metavar="R", help="make recent tokens less probable (default: off)"
+    )
+    add("--rule", choices=("match", "rejection"), default="match", help="acceptance rule (default: %(default)s)")
     add("--seed", type=int, default=None, help="of the sampler (default: drawn)")
     add("--threads", type=int, default=None, help="CPU threads (default: physical cores less one)")
     add("--show-rejected", action="store_true", help="show dropped tokens in place, struck through")
@@ -97,13 +116,7 @@ def _generate(arguments: argparse.Namespace) -> int:
     from specviz.decoding import check_settings
     from specviz.pair import load
 
-    settings = {
-        "max_tokens": arguments.max_tokens,
-        "temperature": arguments.temperature,
-        "num_draft_tokens": arguments.num_draft_tokens,
-        "p_min": arguments.p_min,
-        "seed": arguments.seed,
-    }
+    settings = {name: getattr(arguments, name) for name in SETTINGS}
     check_settings(**settings)
     prompt = sys.stdin.read() if arguments.prompt == "-" else arguments.prompt
     with load(arguments.main, arguments.draft, n_threads=arguments.threads) as pair:

@@ -269,7 +269,7 @@ class Pair:
         num_draft_tokens
             Tokens drafted in each round; 0: plain decoding.
         p_min
-            Drafting stops before a token that the draft model gives less than this probability.
+            Drafting stops where the draft model gives its favourite token less than this probability.
         seed
             Of the sampler; None draws one, which the trace records.
         draft
@@ -277,7 +277,8 @@ class Pair:
         raw
             Continue `prompt` as a text instead of answering it as a chat message.
         **settings
-            `ignore_eos`, `stop`, `detail`, `top_k`, `baseline_tokens`, `baseline_every`: see `specviz.trace.Settings`.
+            `top_k`, `top_p`, `min_p`, `repeat_penalty`, `repeat_last_n`, `rule`, `ignore_eos`, `stop`, `detail`,
+            `n_candidates`, `baseline_tokens`, `baseline_every`: see `specviz.trace.Settings`.
 
         Raises
         ------

@@ -221,3 +221,30 @@ def test_the_16_bit_copy_is_made_once_and_whole(tmp_path, monkeypatch):
     made = copy.path.stat().st_mtime_ns
     with sv.load("f16", None):
         assert copy.path.stat().st_mtime_ns == made
+
+
+@pytest.mark.parametrize("rule", ["match", "rejection"])
+@pytest.mark.parametrize("sampler", [{}, {"top_k": 20, "top_p": 0.9, "min_p": 0.02, "repeat_penalty": 1.1}])
+def test_sampling_on_the_real_pair_records_what_the_rule_decided_on(pair, rule, sampler):
+    trace = pair.generate(
+        "Tell me a story", max_tokens=64, temperature=0.8, seed=5, rule=rule, ignore_eos=True, **sampler
+    )
+    assert trace.header.rule == rule and len(trace) == 64
+    assert trace.stats.accepted_draft_tokens_count > 5
+    for round in trace.rounds:
+        compared = min(round.sent, round.accepted + round.past_end + 1)
+        assert all(p is not None for p in round.p_sampler[:compared])
+        assert all(p is None for p in round.p_sampler[compared:])
+        assert round.closing_p_sampler > 0
+        if rule == "match":
+            assert all(q == 1 for q in round.q_sampler)
+        for p in round.p_sampler[: round.accepted]:
+            assert p > 0
+
+
+def test_greedy_is_the_same_under_both_rules_and_with_a_penalty(pair):
+    for penalty in (1.0, 1.2):
+        asked = {"max_tokens": 64, "repeat_penalty": penalty}
+        plain = pair.generate("Why is the sky blue?", draft=None, **asked).token_ids
+        assert pair.generate("Why is the sky blue?", **asked).token_ids == plain
+        assert pair.generate("Why is the sky blue?", rule="rejection", **asked).token_ids == plain

@@ -6,17 +6,23 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from specviz.decoding import Choice, Draft, EvaluationStopped
+from specviz.decoding import Distribution, Draft, EvaluationStopped
 from specviz.trace import Pieces
 
 END = 0
 
 
 class ToyMain:
-    """A greedy main model over a table of probabilities, shape (n_vocab, n_vocab), that checks how it is used."""
+    """A main model over a table of probabilities, shape (n_vocab, n_vocab), that checks how it is used."""
 
-    def __init__(self, table: np.ndarray, n_ctx: int = 1000, stopped: Callable[[], bool] = lambda: False) -> None:
-        self.table, self.n_ctx, self.stopped = table, n_ctx, stopped
+    def __init__(
+        self,
+        table: np.ndarray,
+        n_ctx: int = 1000,
+        stopped: Callable[[], bool] = lambda: False,
+        greedy: bool = True,
+    ) -> None:
+        self.table, self.n_ctx, self.stopped, self.greedy = table, n_ctx, stopped, greedy
         self.cache: list[int] = []
         self.last_pass: list[int] = []
         self.passes = 0
@@ -37,14 +43,14 @@ class ToyMain:
         assert n <= len(self.cache), "cannot rewind forwards"
         del self.cache[n:]
 
-    def sample(self, i: int) -> int:
-        return int(self.table[self.last_pass[i]].argmax())
+    def distribution(self, i: int) -> Distribution:
+        row = self.table[self.last_pass[i]]
+        if self.greedy:
+            return Distribution.one(int(row.argmax()))
+        return Distribution(np.arange(len(row)), row)
 
-    def peek(self, i: int) -> int:
-        return self.sample(i)
-
-    def probability(self, i: int, token: int) -> Choice:
-        return Choice(float(self.table[self.last_pass[i], token]), float(self.sample(i) == token))
+    def probability(self, i: int, token: int) -> float:
+        return float(self.table[self.last_pass[i], token])
 
     def top(self, i: int) -> tuple[tuple[int, float], ...]:
         row = self.table[self.last_pass[i]]
@@ -65,12 +71,12 @@ class ToyMain:
 
 
 class ToyDrafter:
-    """Drafts greedily from its own table, stops below `p_min` as the real one does."""
+    """Drafts from its own table, greedily or by sampling; stops below `p_min` as the real one does."""
 
     kind = "model"
 
-    def __init__(self, table: np.ndarray, p_min: float = 0.0) -> None:
-        self.table, self.p_min = table, p_min
+    def __init__(self, table: np.ndarray, p_min: float = 0.0, rng: np.random.Generator | None = None) -> None:
+        self.table, self.p_min, self.rng = table, p_min, rng
         self.rows: list[np.ndarray] = []
 
     def begin(self, prompt: Sequence[int]) -> int:
@@ -79,18 +85,25 @@ class ToyDrafter:
     def draft(self, history: Sequence[int], k: int) -> Draft:
         ids: list[int] = []
         qs: list[float] = []
+        distributions: list[Distribution] = []
         self.rows = []
         last, n_send = history[-1], 0
         while len(ids) < k:
             row = self.table[last]
             self.rows.append(row)
-            last = int(row.argmax())
+            distribution = Distribution(np.arange(len(row)), row)
+            last = int(row.argmax()) if self.rng is None else distribution.draw(self.rng.random())
+            if self.rng is not None:
+                distributions.append(distribution)
             ids.append(last)
             qs.append(float(row[last]))
-            if qs[-1] < self.p_min:
+            if row.max() < self.p_min:
                 break
             n_send += 1
-        return Draft(tuple(ids), n_send, tuple(qs), (1.0,) * len(ids))
+        return Draft(tuple(ids), n_send, tuple(distributions), tuple(qs), (1.0,) * len(ids))
 
     def rank(self, i: int, token: int) -> int | None:
         return 1 + int((self.rows[i] > self.rows[i][token]).sum())
+
+    def close(self) -> None:
+        """Nothing to free."""

@@ -3,16 +3,17 @@
 No I/O, no Jupyter, no engine. Start with `loop.py`.
 """
 
-from specviz.decoding.engine import NO_DRAFT, Choice, Draft, Drafter, EvaluationStopped, MainModel, NoDrafter
+from specviz.decoding.distribution import Distribution, distribution
+from specviz.decoding.engine import NO_DRAFT, Draft, Drafter, EvaluationStopped, MainModel, NoDrafter
 from specviz.decoding.loop import decode
-from specviz.decoding.rules import RULES, Rule, Verdict, match
+from specviz.decoding.rules import RULES, Rule, Verdict, match, rejection
 from specviz.decoding.settings import MAX_DRAFT_TOKENS, check_settings
 
 __all__ = [
     "MAX_DRAFT_TOKENS",
     "NO_DRAFT",
     "RULES",
-    "Choice",
+    "Distribution",
     "Draft",
     "Drafter",
     "EvaluationStopped",
@@ -22,5 +23,7 @@ __all__ = [
     "Verdict",
     "check_settings",
     "decode",
+    "distribution",
     "match",
+    "rejection",
 ]

@@ -8,22 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from specviz.decoding.distribution import Distribution
 from specviz.trace import Pieces
 from specviz.trace.events import Candidates
 
 
 class EvaluationStopped(Exception):
     """A forward pass was given up because the caller asked to stop."""
-
-
-class Choice(NamedTuple):
-    """A probability before and after the sampler."""
-
-    p: float
-    """Full-vocabulary softmax at temperature 1."""
-    p_sampler: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +29,8 @@ class Draft:
 
     ids: tuple[int, ...] = ()
     n_send: int = 0
+    distributions: tuple[Distribution, ...] = ()
+    """What each drafted token was drawn from; empty where drafting is greedy."""
     q: tuple[float | None, ...] = ()
     q_sampler: tuple[float | None, ...] = ()
     top: tuple[Candidates, ...] = ()
@@ -64,9 +59,12 @@ class Drafter(Protocol):
     def rank(self, i: int, token: int) -> int | None:
         """Rank (from 1) of a token in the distribution that the i-th drafted token of the last draft came from."""
 
+    def close(self) -> None:
+        """Free what belongs to this generation only."""
+
 
 class MainModel(Protocol):
-    """Scores tokens and samples; owns the sampler and its random state."""
+    """Scores tokens; shapes distributions as the settings ask for."""
 
     n_ctx: int
 
@@ -90,14 +88,11 @@ class MainModel(Protocol):
     def rewind(self, n: int) -> None:
         """Shorten the cache to its first `n` tokens."""
 
-    def sample(self, i: int) -> int:
-        """Draw the token that follows position `i`; advances the sampler."""
+    def distribution(self, i: int) -> Distribution:
+        """What the sampler draws the token after position `i` from (`specviz.decoding.distribution`)."""
 
-    def peek(self, i: int) -> int:
-        """Draw as `sample` would, at its cost, without advancing the sampler."""
-
-    def probability(self, i: int, token: int) -> Choice:
-        """Probability of a token at position `i`."""
+    def probability(self, i: int, token: int) -> float:
+        """Probability of a token at position `i`: full-vocabulary softmax at temperature 1."""
 
     def top(self, i: int) -> Candidates:
         """The most probable tokens of position `i`."""
@@ -131,3 +126,6 @@ class NoDrafter:
     def rank(self, i: int, token: int) -> int | None:
         """There is no distribution."""
         return None
+
+    def close(self) -> None:
+        """Nothing to free."""

@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+
 from specviz.decoding.engine import NO_DRAFT, Draft, Drafter, EvaluationStopped, MainModel
-from specviz.decoding.rules import Rule
+from specviz.decoding.rules import RULES
 from specviz.trace import Baseline, Pieces, Round, Settings, StopReason, Summary, TokenDecoder
 
 
 def decode(
     main: MainModel,
     drafter: Drafter,
-    rule: Rule,
     prompt: Sequence[int],
     settings: Settings,
     *,
@@ -29,8 +30,8 @@ def decode(
 
     Parameters
     ----------
-    main, drafter, rule
-        The engine's two models and how they are reconciled.
+    main, drafter
+        The engine's two models; `settings.rule` says how they are reconciled.
     prompt
         Token ids, at least one and fewer than `main.n_ctx`.
     settings
@@ -40,6 +41,8 @@ def decode(
     """
     started = perf_counter()
     history = list(prompt)
+    rule = RULES[settings.rule]
+    rng, aside_rng = np.random.default_rng(settings.seed).spawn(2)
     ending = _Ending(main, settings, len(prompt))
     try:
         reused = main.begin(prompt)
@@ -54,7 +57,7 @@ def decode(
     while reason is None:
         n_output = len(history) - len(prompt)
         if settings.baseline_tokens and n_output >= baseline_due:
-            baseline = _measure_baseline(main, history, settings.baseline_tokens, n_output, started)
+            baseline = _measure_baseline(main, history, settings.baseline_tokens, n_output, started, aside_rng)
             baseline_due = n_output + settings.baseline_every
             aside += perf_counter() - end
             if baseline is not None:
@@ -84,7 +87,7 @@ def decode(
                 )
             break
         verified = perf_counter()
-        taken, closing = rule(main, draft)
+        taken, closing = rule(main, draft, rng)
         kept, reason = ending.cut((*draft.send[:taken], closing))
         accepted = min(taken, kept)
         emitted = (*draft.send[:taken], closing)[:kept]
@@ -169,7 +172,7 @@ class _Ending:
 
 
 def _measure_baseline(
-    main: MainModel, history: Sequence[int], n: int, n_output: int, started: float
+    main: MainModel, history: Sequence[int], n: int, n_output: int, started: float, rng: np.random.Generator
 ) -> Baseline | None:
     """Decode `n` tokens plainly from here, keep their time, rewind. None if there is no room or a stop was asked."""
     n = min(n, main.n_ctx - len(history) - 1)
@@ -180,7 +183,7 @@ def _measure_baseline(
     try:
         for _ in range(n):
             main.evaluate([token])
-            token = main.peek(0)
+            token = main.distribution(0).draw(rng.random())
     except EvaluationStopped:
         return None
     else:
@@ -200,15 +203,15 @@ def _ids(draft: Draft, closing: int, measured: dict[str, Any]) -> list[int]:
 
 def _measure(main: MainModel, drafter: Drafter, draft: Draft, taken: int, closing: int) -> dict[str, Any]:
     """Look at every sent token under both models: the trace's detail of a round."""
-    choices = [main.probability(i, token) for i, token in enumerate(draft.send)]
-    close = main.probability(taken, closing)
+    compared = min(taken + 1, draft.n_send)
+    shaped = [main.distribution(i).probability(token) for i, token in enumerate(draft.send[:compared])]
     wanted = (*draft.send[:taken], closing)[: draft.n_send]
     ranks = [drafter.rank(i, token) for i, token in enumerate(wanted)]
     return {
-        "p": tuple(choice.p for choice in choices),
-        "p_sampler": tuple(choice.p_sampler for choice in choices),
+        "p": tuple(main.probability(i, token) for i, token in enumerate(draft.send)),
+        "p_sampler": (*shaped, *[None] * (draft.n_send - compared)),
         "rank": (*ranks, *[None] * (draft.n_send - len(ranks))),
-        "closing_p": close.p,
-        "closing_p_sampler": close.p_sampler,
+        "closing_p": main.probability(taken, closing),
+        "closing_p_sampler": main.distribution(taken).probability(closing),
         "main_top": tuple(main.top(i) for i in range(draft.n_send + 1)),
     }

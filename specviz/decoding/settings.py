@@ -7,13 +7,14 @@ from typing import Any
 
 import msgspec
 
+from specviz.decoding.rules import RULES
 from specviz.trace import Settings
 
 MAX_DRAFT_TOKENS = 64
 """Longer drafts are refused: a verify pass that wide never pays, and engines limit its width."""
 MAX_TEMPERATURE = 100.0
 MAX_SEED = 2**32 - 2
-"""llama.cpp keeps 2**32 - 1 for "draw one"."""
+"""The range of llama.cpp's seeds, of which it keeps the last for "draw one"."""
 
 
 def check_settings(**given: Any) -> Settings:
@@ -41,9 +42,18 @@ def check_settings(**given: Any) -> Settings:
     _within("max_tokens", settings.max_tokens, 1, None)
     _within("num_draft_tokens", settings.num_draft_tokens, 0, MAX_DRAFT_TOKENS)
     _within("temperature", settings.temperature, 0, MAX_TEMPERATURE)
+    _within("top_k", settings.top_k, 0, None)
+    _within("top_p", settings.top_p, 0, 1)
+    if settings.top_p == 0:
+        raise ValueError("top_p must be above 0: at 0 there is no token left to draw")
+    _within("min_p", settings.min_p, 0, 1)
+    _within("repeat_penalty", settings.repeat_penalty, 0.01, 100)
+    _within("repeat_last_n", settings.repeat_last_n, 0, None)
+    if settings.rule not in RULES:
+        raise ValueError(f"rule must be {' or '.join(RULES)}, got {settings.rule!r}")
     _within("p_min", settings.p_min, 0, 1)
     _within("seed", settings.seed, 0, MAX_SEED)
-    _within("top_k", settings.top_k, 0, 20)
+    _within("n_candidates", settings.n_candidates, 0, 20)
     _within("baseline_tokens", settings.baseline_tokens, 0, 256)
     _within("baseline_every", settings.baseline_every, 1, None)
     if any(not one for one in settings.stop):

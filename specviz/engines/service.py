@@ -16,7 +16,7 @@ from typing import Protocol
 
 import msgspec
 
-from specviz.decoding import RULES, Drafter, MainModel, NoDrafter, decode
+from specviz.decoding import Drafter, MainModel, NoDrafter, decode
 from specviz.engines import messages as m
 from specviz.engines.chat import Message, render_chat
 from specviz.engines.errors import EngineError, PromptError
@@ -141,6 +141,7 @@ class Service:
         main_info, draft_info = self._load(request.id, engine, pair)
         prompt = self._prompt(engine, request)
         main = engine.main(pair.main, settings, stopped)
+        drafter: Drafter = NoDrafter()
         try:
             if not prompt:
                 raise PromptError("the prompt is empty")
@@ -150,7 +151,8 @@ class Service:
                     "with the answer; shorten it or load the model with a larger n_ctx"
                 )
             drafting = draft_info is not None and settings.num_draft_tokens > 0
-            drafter = engine.drafter(pair, settings, stopped) if drafting else NoDrafter()
+            if drafting:
+                drafter = engine.drafter(pair, settings, stopped)
             happened(
                 Header(
                     created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -159,6 +161,7 @@ class Service:
                     main=main_info,
                     draft=draft_info if drafting else None,
                     drafter=drafter.kind,
+                    rule=settings.rule,
                     settings=settings,
                     prompt=request.prompt,
                     prompt_ids=tuple(prompt),
@@ -167,9 +170,10 @@ class Service:
                 )
             )
             self._reply(m.Phase(id=request.id, phase="prefill", detail=f"{len(prompt):,} tokens"))
-            self._run(decode(main, drafter, RULES["match"], prompt, settings, stopped=stopped), happened)
+            self._run(decode(main, drafter, prompt, settings, stopped=stopped), happened)
         finally:
             main.close()
+            drafter.close()
 
     @staticmethod
     def _run(events: Iterator[object], happened: Callable[[object], None]) -> None:

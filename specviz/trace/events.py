@@ -83,17 +83,29 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_tokens: int | None = 256
     """None: until the context is full."""
     temperature: float = 0.0
+    top_k: int = 0
+    """Sample from the k most probable tokens only; 0: from all."""
+    top_p: float = 1.0
+    """Sample from the fewest most probable tokens that together have this probability."""
+    min_p: float = 0.0
+    """Sample from tokens that have at least this share of the most probable one's probability."""
+    repeat_penalty: float = 1.0
+    """Divides the (positive) logits of recent tokens."""
+    repeat_last_n: int = 64
+    """How many tokens count as recent."""
+    rule: str = "match"
+    """Acceptance rule: `match` or `rejection`."""
     num_draft_tokens: int = 4
     p_min: float = 0.0
-    """Drafting stops before a token that the draft model gives less than this probability q."""
+    """Drafting stops where the draft model gives its favourite token less than this probability."""
     seed: int | None = None
     ignore_eos: bool = False
     """End-of-generation tokens are never chosen, by neither model."""
     stop: tuple[str, ...] = ()
     detail: bool = True
     """Record p, q, ranks and the top candidates."""
-    top_k: int = 5
-    """How many candidates of each position are recorded."""
+    n_candidates: int = 5
+    """How many of the most probable tokens of each position are recorded."""
     baseline_tokens: int = 0
     """Length of the plain stretches that measure the baseline, in tokens; 0: none."""
     baseline_every: int = 256
@@ -187,8 +199,8 @@ class Round(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="ty
     """The same after the draft's sampler; 1 for the greedy choice."""
     p: tuple[Probability, ...] = ()
     """Main model's probability of each sent token, after the tokens before it; softmax at temperature 1."""
-    p_sampler: tuple[Probability, ...] = ()
-    """The same after the main model's sampler (temperature): what the rule decides on."""
+    p_sampler: tuple[Probability | None, ...] = ()
+    """The same after the main model's sampler: what the rule decided on; None for tokens that it did not compare."""
     rank: tuple[Annotated[int, Meta(ge=1)] | None, ...] = ()
     """Rank, in the draft model's distribution, of the token that the main model chose at each sent position (1: it was
     the draft's favourite). None after a refusal, where the main model chose nothing."""

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specviz.decoding import NoDrafter, check_settings, decode, match
+from specviz.decoding import NoDrafter, check_settings, decode
 from specviz.trace import Baseline, Fate, Header, ModelInfo, Provenance, Round, StopReason, Summary, Trace
 from tests.toy import END, ToyDrafter, ToyMain
 
 
 def run(main, drafter, prompt=(1,), **asked):
     trace = Trace(Header(main=ModelInfo(name="toy"), settings=check_settings(**asked)))
-    for event in decode(main, drafter, match, list(prompt), trace.header.settings, stopped=main.stopped):
+    for event in decode(main, drafter, list(prompt), trace.header.settings, stopped=main.stopped):
         trace.add(event)
     return trace
 
@@ -151,7 +151,7 @@ def test_the_baseline_is_measured_in_the_run_and_leaves_no_trace_in_the_output()
     events = []
     main = ToyMain(table)
     asked = check_settings(max_tokens=40, num_draft_tokens=3, baseline_tokens=5, baseline_every=16)
-    for event in decode(main, ToyDrafter(table), match, [1], asked):
+    for event in decode(main, ToyDrafter(table), [1], asked):
         events.append(event)
     stretches = [event for event in events if isinstance(event, Baseline)]
     output = [id for event in events if isinstance(event, Round) for id in event.emitted]

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import exp, log
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from specviz.decoding import NO_DRAFT, Choice, Draft
+from specviz.decoding import NO_DRAFT, Distribution, Draft
 from specviz.engines.llamacpp.context import Context, Logits
+from specviz.engines.llamacpp.model import Model
 from specviz.trace import Pieces, Settings
 from specviz.trace.events import Candidates
+
+Recent = Callable[[int], list[int]]
+"""Gives the last n tokens before the one to be drawn."""
 
 
 class Row:
@@ -46,16 +53,6 @@ class Row:
             self._normaliser = normaliser(self.logits, float(self.logits[self.best]), self._scratch)
         return min(1.0, exp(float(self.logits[token]) - self._normaliser))
 
-    def shaped_probability(self, token: int, temperature: float, banned: Sequence[int]) -> float:
-        """Return the token's probability under the sampler."""
-        if temperature == 0:
-            return float(token == self.greedy(banned))
-        if temperature == 1 and not banned:
-            return self.probability(token)
-        shaped = self.logits / np.float32(temperature)
-        shaped[banned] = -np.inf
-        return min(1.0, exp(float(shaped[token]) - normaliser(shaped, float(shaped.max()), self._scratch)))
-
     def top(self, k: int) -> Candidates:
         """Return the k most probable tokens; leaves the logits as they were."""
         ids, values, token = [self.best], [float(self.logits[self.best])], self.best
@@ -78,6 +75,92 @@ def normaliser(logits: Logits, highest: float, scratch: Logits) -> float:
     return highest + log(float(scratch.sum()))
 
 
+class NativeSampler:
+    """The samplers of `specviz.decoding.distribution`, run by llama.cpp's C chain where they sort.
+
+    Without top-k, top-p and min-p nothing has to be sorted, and numpy is quicker than the chain.
+
+    Parameters
+    ----------
+    n_allowed
+        Ids from here on are never drawn: those that only the draft model has.
+    """
+
+    def __init__(self, model: Model, settings: Settings, n_allowed: int | None = None) -> None:
+        self._lib, self._settings = model.lib, settings
+        self._banned = sorted(model.end_tokens) if settings.ignore_eos else []
+        if n_allowed is not None and n_allowed < model.n_vocab:
+            self._banned += [id for id in range(n_allowed, model.n_vocab) if id not in self._banned]
+        self._all = np.arange(model.n_vocab)
+        self._chain = None
+        if settings.temperature > 0 and (settings.top_k > 0 or settings.top_p < 1 or settings.min_p > 0):
+            self._data = np.zeros(model.n_vocab, dtype=[("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+            self._chain = self._make_chain()
+
+    def _make_chain(self) -> Any:
+        lib, settings = self._lib, self._settings
+        chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+        if settings.top_k > 0:
+            lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_top_k(settings.top_k))
+        if settings.top_p < 1:
+            lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_top_p(settings.top_p, 1))
+        if settings.min_p > 0:
+            lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_min_p(settings.min_p, 1))
+        return chain
+
+    def favourite(self, row: Row, recent: Recent) -> int:
+        """Return the most probable token that may be drawn."""
+        if self._settings.repeat_penalty == 1:
+            return row.greedy(self._banned)
+        return int(self._penalised(row.logits, recent).argmax())
+
+    def distribution(self, row: Row, recent: Recent) -> Distribution:
+        """Return what is drawn from; `recent(n)` gives the last n tokens before the one to be drawn."""
+        settings = self._settings
+        if settings.temperature == 0:
+            return Distribution.one(self.favourite(row, recent))
+        logits = self._penalised(row.logits, recent)
+        ids = self._all
+        if self._chain is not None:
+            ids, logits = self._filtered(logits)
+        scaled = logits.astype(np.float64) if settings.temperature == 1 else logits / np.float64(settings.temperature)
+        scaled -= scaled.max()
+        np.exp(scaled, out=scaled)
+        scaled /= scaled.sum()
+        return Distribution(ids, scaled)
+
+    def _penalised(self, logits: Logits, recent: Recent) -> Logits:
+        settings = self._settings
+        if settings.repeat_penalty == 1 and not self._banned:
+            return logits
+        logits = logits.copy()
+        if settings.repeat_penalty != 1 and settings.repeat_last_n > 0:
+            seen = np.unique(recent(settings.repeat_last_n))
+            penalty, of_seen = np.float32(settings.repeat_penalty), logits[seen]
+            logits[seen] = np.where(of_seen > 0, of_seen / penalty, of_seen * penalty)
+        logits[self._banned] = -np.inf
+        return logits
+
+    def _filtered(self, logits: Logits) -> tuple[NDArray[np.int64], Logits]:
+        """Apply top-k, top-p and min-p; return the ids that are left, ascending, with their logits."""
+        lib, data = self._lib, self._data
+        data["id"], data["logit"] = self._all, logits
+        array = lib.llama_token_data_array(
+            data=ctypes.cast(data.ctypes.data, lib.llama_token_data_p), size=len(data), selected=-1, sorted=False
+        )
+        lib.llama_sampler_apply(self._chain, ctypes.byref(array))
+        left = data[: array.size]
+        left = left[left["logit"] > -np.inf]
+        left = left[np.argsort(left["id"])]
+        return left["id"].astype(np.int64), left["logit"]
+
+    def close(self) -> None:
+        """Free the chain."""
+        if self._chain is not None:
+            self._lib.llama_sampler_free(self._chain)
+            self._chain = None
+
+
 class LlamaMain:
     """The main model in one generation (`specviz.decoding.MainModel`)."""
 
@@ -86,25 +169,12 @@ class LlamaMain:
         self.model = context.model
         self.n_ctx = context.n_ctx
         self._stopped = stopped
-        self._banned = sorted(self.model.end_tokens) if settings.ignore_eos else []
+        self._sampler = NativeSampler(self.model, settings)
         self._scratch = np.empty(self.model.n_vocab, np.float32)
         self._rows: dict[int, Row] = {}
+        self._distributions: dict[int, Distribution] = {}
+        self._before = 0
         self._named: set[int] = set()
-        self._sampler = self._chain() if settings.temperature > 0 else None
-
-    def _chain(self) -> Any:
-        """The sampler as llama.cpp's own chain: ban, temperature, draw."""
-        lib = self.context.lib
-        chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
-        if self._banned:
-            biases = (lib.llama_logit_bias * len(self._banned))(
-                *(lib.llama_logit_bias(token=token, bias=-np.inf) for token in self._banned)
-            )
-            add = lib.llama_sampler_init_logit_bias(self.model.n_vocab, len(self._banned), biases)
-            lib.llama_sampler_chain_add(chain, add)
-        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_temp(self.settings.temperature))
-        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_dist(self.settings.seed or 0))
-        return chain
 
     def begin(self, prompt: Sequence[int]) -> int:
         """Evaluate all of the prompt but its last token, as far as it is not in the cache."""
@@ -113,6 +183,8 @@ class LlamaMain:
     def evaluate(self, tokens: Sequence[int]) -> None:
         """One verify pass, with logits at every position."""
         self._rows.clear()
+        self._distributions.clear()
+        self._before = len(self.context.tokens)
         self.context.evaluate(tokens)
 
     def _row(self, i: int) -> Row:
@@ -125,31 +197,23 @@ class LlamaMain:
         """Shorten the cache."""
         self.context.rewind(n)
 
-    def sample(self, i: int) -> int:
-        """Draw the token after position `i`."""
-        if self._sampler is None:
-            return self._row(i).greedy(self._banned)
-        return int(self.context.lib.llama_sampler_sample(self._sampler, self.context.handle, i))
+    def distribution(self, i: int) -> Distribution:
+        """What the sampler draws the token after position `i` from."""
+        found = self._distributions.get(i)
+        if found is None:
+            history = self.context.tokens
+            end = self._before + i + 1
+            found = self._sampler.distribution(self._row(i), lambda n: history[max(0, end - n) : end])
+            self._distributions[i] = found
+        return found
 
-    def peek(self, i: int) -> int:
-        """Draw without advancing the sampler."""
-        if self._sampler is None:
-            return self.sample(i)
-        lib = self.context.lib
-        clone = lib.llama_sampler_clone(self._sampler)
-        try:
-            return int(lib.llama_sampler_sample(clone, self.context.handle, i))
-        finally:
-            lib.llama_sampler_free(clone)
-
-    def probability(self, i: int, token: int) -> Choice:
+    def probability(self, i: int, token: int) -> float:
         """Probability of a token after position `i`."""
-        row = self._row(i)
-        return Choice(row.probability(token), row.shaped_probability(token, self.settings.temperature, self._banned))
+        return self._row(i).probability(token)
 
     def top(self, i: int) -> Candidates:
         """The most probable tokens after position `i`."""
-        return self._row(i).top(self.settings.top_k)
+        return self._row(i).top(self.settings.n_candidates)
 
     def is_end(self, token: int) -> bool:
         """Whether a token ends the generation."""
@@ -169,16 +233,15 @@ class LlamaMain:
 
     def close(self) -> None:
         """Free the sampler; the context stays, with its cache."""
-        if self._sampler is not None:
-            self.context.lib.llama_sampler_free(self._sampler)
-            self._sampler = None
+        self._sampler.close()
 
 
 class LlamaDrafter:
-    """A draft model (`specviz.decoding.Drafter`): always its favourite token, as llama.cpp drafts.
+    """A draft model (`specviz.decoding.Drafter`).
 
-    Its cache keeps what it evaluated while drafting, so that a round costs one pass per drafted token and nothing for
-    those that were accepted.
+    Under the rule `match` it proposes its favourite token, as llama.cpp drafts; under `rejection` it samples, as its
+    proof wants, from what the same sampler makes of its logits. Its cache keeps what it evaluated while drafting, so
+    that a round costs one pass per drafted token and nothing for those that were accepted.
     """
 
     kind = "model"
@@ -186,9 +249,10 @@ class LlamaDrafter:
     def __init__(self, context: Context, settings: Settings, stopped: Callable[[], bool], *, n_vocab_main: int) -> None:
         self.context, self.settings = context, settings
         self.model = context.model
-        self._n_shared = min(self.model.n_vocab, n_vocab_main)
         self._stopped = stopped
-        self._banned = [id for id in sorted(self.model.end_tokens) if settings.ignore_eos and id < self._n_shared]
+        self._sampler = NativeSampler(self.model, settings, n_vocab_main)
+        sampled = settings.rule == "rejection" and settings.temperature > 0
+        self._rng = np.random.default_rng((settings.seed or 0, 1)) if sampled else None
         self._scratch = np.empty(self.model.n_vocab, np.float32)
         self._agreed = 0
         self._kept = np.empty((max(1, settings.num_draft_tokens), self.model.n_vocab), np.float32)
@@ -213,32 +277,51 @@ class LlamaDrafter:
         measure = settings.detail or settings.p_min > 0
         ids: list[int] = []
         qs: list[float] = []
+        shaped: list[float] = []
         top: list[Candidates] = []
+        distributions: list[Distribution] = []
         n_send = 0
         while len(ids) < k and not self._stopped():
             self.context.evaluate(new, all_logits=False)
             row = Row(self.context.logits(-1), self._scratch)
-            token = self._favourite(row)
+            recent = partial(self._recent, history, ids.copy())
+            if self._rng is None:
+                token = self._sampler.favourite(row, recent)
+            else:
+                distributions.append(self._sampler.distribution(row, recent))
+                token = distributions[-1].draw(self._rng.random())
             ids.append(token)
             if measure:
                 qs.append(row.probability(token))
+                shaped.append(distributions[-1].probability(token) if distributions else 1.0)
             if settings.detail:
-                top.append(row.top(settings.top_k))
+                top.append(row.top(settings.n_candidates))
                 np.copyto(self._kept[self._n_kept], row.logits)
                 self._n_kept += 1
-            if settings.p_min > 0 and qs[-1] < settings.p_min:
+            if settings.p_min > 0 and self._confidence(row, recent) < settings.p_min:
                 break
             n_send += 1
             if self.model.is_end(token):
                 break
             new = [token]
-        return Draft(tuple(ids), n_send, tuple(qs), (1.0,) * len(qs), tuple(top))
+        return Draft(tuple(ids), n_send, tuple(distributions), tuple(qs), tuple(shaped), tuple(top))
 
-    def _favourite(self, row: Row) -> int:
-        """The most probable token that the main model has too and that is not banned."""
-        if row.best < self._n_shared:
-            return row.greedy(self._banned)
-        return Row(row.logits[: self._n_shared], self._scratch).greedy(self._banned)
+    def _confidence(self, row: Row, recent: Recent) -> float:
+        """The draft model's probability of its favourite token.
+
+        What the cutoff looks at, rather than the token that was drawn: to drop a token for what it is would spoil
+        the rejection rule, whose proof wants sent tokens to be distributed as q.
+        """
+        return row.probability(self._sampler.favourite(row, recent))
+
+    @staticmethod
+    def _recent(history: Sequence[int], ids: Sequence[int], n: int) -> list[int]:
+        """The last n tokens of the history as the draft would have it."""
+        return [*history[-n:], *ids][-n:]
+
+    def close(self) -> None:
+        """Free the sampler; the context stays, with its cache."""
+        self._sampler.close()
 
     def _rewind(self, history: Sequence[int]) -> Sequence[int]:
         """Forget what the main model did not take; return what is still to be evaluated (at least the last token)."""

@@ -1,0 +1,194 @@
+"""Whatever is drafted, what is produced has the distribution of plain sampling.
+
+Chi-square tests against the exactly enumerated distribution; each raises a false alarm with probability 1e-7.
+"""
+
+from collections import Counter
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chi2
+
+from specviz.decoding import check_settings, decode, distribution
+from specviz.engines.llamacpp.context import Context
+from specviz.engines.llamacpp.model import Model
+from specviz.engines.llamacpp.sequences import LlamaDrafter, LlamaMain, NativeSampler, Row
+from specviz.trace import Round
+from tests.tiny import N_VOCAB, write_model
+from tests.toy import ToyDrafter, ToyMain
+
+FALSE_ALARM = 1e-7
+
+
+def check_goodness_of_fit(counts, expected):
+    """Compare counts of outcomes with their probabilities; rare outcomes are pooled."""
+    n = sum(counts.values())
+    assert abs(sum(expected.values()) - 1) < 1e-6
+    assert not [outcome for outcome in counts if expected.get(outcome, 0) == 0], "an impossible outcome"
+    ranked = sorted(expected, key=expected.get, reverse=True)
+    common = [outcome for outcome in ranked if n * expected[outcome] >= 5]
+    observed = [counts[outcome] for outcome in common]
+    wanted = [n * expected[outcome] for outcome in common]
+    rest = n - sum(wanted)
+    if rest > 5:
+        observed.append(n - sum(observed))
+        wanted.append(rest)
+    statistic = sum((a - b) ** 2 / b for a, b in zip(observed, wanted, strict=True))
+    freedom = max(1, len(wanted) - 1)
+    assert chi2.sf(statistic, freedom) > FALSE_ALARM, f"chi-square {statistic:.1f} at {freedom} degrees of freedom"
+
+
+@st.composite
+def toy_pairs(draw, n=5):
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    main = rng.dirichlet(np.full(n, draw(st.sampled_from([0.2, 1.0]))), size=n)
+    similarity = draw(st.sampled_from([0.0, 0.6, 1.0]))
+    draft = similarity * main + (1 - similarity) * rng.dirichlet(np.full(n, 0.5), size=n)
+    main[:, 0], draft[:, 0] = 0, 0  # no end token: every answer has the same length
+    return main / main.sum(1, keepdims=True), draft / draft.sum(1, keepdims=True)
+
+
+def test_a_cutoff_that_looks_at_the_drawn_token_would_not_be_lossless():
+    """Why the cutoff looks at the draft's favourite: dropping tokens for what they are distorts q."""
+
+    class Tempting(ToyDrafter):
+        def draft(self, history, k):
+            draft = super().draft(history, k)
+            n = next((i for i, q in enumerate(draft.q) if q < 0.5), draft.n_send)
+            return replace(draft, n_send=n)
+
+    main = np.array([[0, 0.5, 0.5]] * 3)
+    table = np.array([[0, 0.8, 0.2]] * 3)
+    share = {}
+    for drafter in (Tempting, ToyDrafter):
+        n_first = 0
+        for seed in range(4000):
+            asked = check_settings(max_tokens=2, num_draft_tokens=1, rule="rejection", temperature=1.0, seed=seed)
+            drafts = drafter(table, 0.5, np.random.default_rng([seed, 9]))
+            events = decode(ToyMain(main, greedy=False), drafts, [1], asked)
+            n_first += next(event.emitted[0] for event in events if isinstance(event, Round)) == 1
+        share[drafter] = n_first / 4000
+    assert share[ToyDrafter] == pytest.approx(0.5, abs=0.05)
+    assert share[Tempting] == pytest.approx(0.6, abs=0.05)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    toy_pairs(), st.sampled_from(["match", "rejection"]), st.integers(0, 3), st.sampled_from([0.0, 0.5]), st.booleans()
+)
+def test_on_toy_models(pair, rule, k, p_min, sampled):
+    main, draft = pair
+    length, counts = 3, Counter()
+    for seed in range(1500):
+        asked = check_settings(
+            max_tokens=length, num_draft_tokens=k, rule=rule, temperature=1.0, seed=seed, detail=False
+        )
+        rng = np.random.default_rng([seed, 9]) if sampled and rule == "rejection" else None
+        events = decode(ToyMain(main, greedy=False), ToyDrafter(draft, p_min, rng), [1], asked)
+        counts[tuple(id for event in events if isinstance(event, Round) for id in event.emitted)] += 1
+    expected = {
+        ids: main[1, ids[0]] * main[ids[0], ids[1]] * main[ids[1], ids[2]] for ids in product(range(5), repeat=length)
+    }
+    check_goodness_of_fit(counts, {ids: p for ids, p in expected.items() if p > 0})
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A main model of 30 tokens, one draft that resembles it and one that does not, in llama.cpp."""
+    folder = tmp_path_factory.mktemp("tiny")
+    main = Model(str(write_model(folder / "main.gguf", 1)))
+    drafts = {
+        "alike": Model(str(write_model(folder / "alike.gguf", 2, like=1, mix=0.05))),
+        "unlike": Model(str(write_model(folder / "unlike.gguf", 3))),
+    }
+    context = Context(main, n_ctx=256, n_threads=1)
+    yield context, {name: Context(model, n_ctx=256, n_threads=1) for name, model in drafts.items()}
+
+
+SAMPLERS = [
+    {"temperature": 1.0},
+    {"temperature": 0.6},
+    {"temperature": 1.0, "top_k": 5},
+    {"temperature": 1.3, "top_p": 0.8},
+    {"temperature": 0.9, "min_p": 0.1},
+    {"temperature": 0.8, "top_k": 12, "top_p": 0.9, "min_p": 0.02, "repeat_penalty": 1.5, "repeat_last_n": 3},
+    {"temperature": 1.0, "repeat_penalty": 2.0, "ignore_eos": True},
+]
+PROMPT = [1, 7, 11, 4]
+
+
+def exact(context, settings, length):
+    """Enumerate the answers of `length` tokens (an end token ends them) with their probabilities, by the reference."""
+    banned = sorted(context.model.end_tokens) if settings.ignore_eos else []
+    answers, finished = {(): 1.0}, {}
+    for _ in range(length):
+        longer = {}
+        for answer, p in answers.items():
+            history = [*PROMPT, *answer]
+            context.prefill(history[:-1], lambda: False)
+            context.evaluate(history[-1:])
+            next_token = distribution(context.logits(0), settings, history, banned)
+            for token, share in zip(next_token.ids.tolist(), next_token.probabilities.tolist(), strict=True):
+                ends = context.model.is_end(token)
+                (finished if ends else longer)[(*answer, token)] = p * share
+        answers = longer
+    return finished | answers
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: ",".join(f"{k}={v}" for k, v in sampler.items()))
+@pytest.mark.parametrize("rule", ["match", "rejection"])
+def test_through_llama_cpps_sampler(tiny, sampler, rule):
+    context, drafts = tiny
+    expected = exact(context, check_settings(**sampler), 2)
+    accepted = 0
+    for name, k, p_min in (("alike", 3, 0.0), ("unlike", 2, 0.0), ("alike", 4, 0.3)):
+        counts = Counter()
+        for seed in range(1200):
+            asked = check_settings(
+                max_tokens=6, num_draft_tokens=k, rule=rule, p_min=p_min, seed=seed, detail=False, **sampler
+            )
+            main = LlamaMain(context, asked, lambda: False)
+            drafter = LlamaDrafter(drafts[name], asked, lambda: False, n_vocab_main=N_VOCAB)
+            ids = []
+            for event in decode(main, drafter, PROMPT, asked):
+                if isinstance(event, Round):
+                    ids.extend(event.emitted)
+                    accepted += event.accepted
+                    if len(ids) >= 2:
+                        break
+            main.close(), drafter.close()
+            end = next((i + 1 for i, id in enumerate(ids) if context.model.is_end(id)), len(ids))
+            counts[tuple(ids[: min(2, end)])] += 1
+        check_goodness_of_fit(counts, expected)
+    assert accepted > 0, "drafting took part"
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    temperature=st.sampled_from([0.0, 0.3, 1.0, 2.0]),
+    top_k=st.sampled_from([0, 1, 4, 100]),
+    top_p=st.sampled_from([0.1, 0.7, 0.95, 1.0]),
+    min_p=st.sampled_from([0.0, 0.05, 0.5, 1.0]),
+    repeat_penalty=st.sampled_from([0.5, 1.0, 1.3]),
+    repeat_last_n=st.integers(0, 6),
+    ignore_eos=st.booleans(),
+)
+def test_the_native_sampler_is_the_reference(tiny, seed, **given_settings):
+    model = tiny[0].model
+    asked = check_settings(**given_settings)
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 3, N_VOCAB).astype(np.float32)
+    recent = rng.integers(0, N_VOCAB, 8).tolist()
+    banned = sorted(model.end_tokens) if asked.ignore_eos else []
+    sampler = NativeSampler(model, asked)
+    native = sampler.distribution(Row(logits.copy(), np.empty_like(logits)), lambda n: recent[-n:])
+    sampler.close()
+    reference = distribution(logits, asked, recent, banned)
+    possible = native.probabilities > 0
+    assert native.ids[possible].tolist() == reference.ids.tolist()
+    assert native.probabilities[possible] == pytest.approx(reference.probabilities, rel=1e-4, abs=1e-9)

@@ -1,0 +1,73 @@
+"""Models of a few dozen tokens, real GGUF files, made by the tests: small enough to enumerate what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gguf
+import numpy as np
+
+WIDTH, HEADS, LAYERS, FEED_FORWARD = 32, 2, 2, 64
+SPECIAL = ["<unk>", "<s>", "</s>"]
+LETTERS = [chr(ord("a") + i) for i in range(26)]
+N_VOCAB = len(SPECIAL) + 1 + len(LETTERS)
+
+
+def write_model(path: Path, seed: int, *, like: int | None = None, mix: float = 0.0, peak: float = 6.0) -> Path:
+    """Write a llama model of random weights.
+
+    With `like` the weights are (1 - mix) times those of that seed plus mix times its own: a draft that resembles its
+    main model. `peak` scales the logits.
+    """
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(512)
+    writer.add_embedding_length(WIDTH)
+    writer.add_block_count(LAYERS)
+    writer.add_feed_forward_length(FEED_FORWARD)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(HEADS)
+    writer.add_rope_dimension_count(WIDTH // HEADS)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_file_type(0)
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list([*SPECIAL, "\u2581", *LETTERS])
+    writer.add_token_scores([0.0] * N_VOCAB)
+    kinds = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL]
+    writer.add_token_types(kinds + [gguf.TokenType.NORMAL] * (N_VOCAB - len(kinds)))
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_unk_token_id(0)
+    for name, shape in _shapes().items():
+        own = _weights(seed, name, shape)
+        weights = own if like is None else (1 - mix) * _weights(like, name, shape) + mix * own
+        writer.add_tensor(name, weights * np.float32(peak if name == "output.weight" else 1))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def _shapes() -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {
+        "token_embd.weight": (N_VOCAB, WIDTH),
+        "output_norm.weight": (WIDTH,),
+        "output.weight": (N_VOCAB, WIDTH),
+    }
+    for i in range(LAYERS):
+        shapes |= {
+            f"blk.{i}.attn_norm.weight": (WIDTH,),
+            **{f"blk.{i}.attn_{part}.weight": (WIDTH, WIDTH) for part in ("q", "k", "v", "output")},
+            f"blk.{i}.ffn_norm.weight": (WIDTH,),
+            f"blk.{i}.ffn_gate.weight": (FEED_FORWARD, WIDTH),
+            f"blk.{i}.ffn_up.weight": (FEED_FORWARD, WIDTH),
+            f"blk.{i}.ffn_down.weight": (WIDTH, FEED_FORWARD),
+        }
+    return shapes
+
+
+def _weights(seed: int, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    if len(shape) == 1:
+        return np.ones(shape, np.float32)
+    rng = np.random.default_rng([seed, sum(name.encode())])
+    return (rng.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
