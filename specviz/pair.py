@@ -8,7 +8,7 @@ import secrets
 import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 
@@ -23,6 +23,7 @@ from specviz.trace import Event, Header, ModelInfo, Round, StopReason, Summary, 
 
 Prompt = str | Sequence[Message] | Trace
 DEFAULT_ENGINE = "llama.cpp"
+NGRAM = "ngram"
 
 
 def load(
@@ -44,7 +45,7 @@ def load(
         A GGUF file, or a part of a known model's name; `"auto"`: the demo model.
     draft
         The same for the draft; `"auto"`: the demo draft where the main model is a demo model, else none;
-        `None`, `""` or `"none"`: no draft, plain decoding.
+        `"ngram"`: no model, n-grams of the text are looked up; `None`, `""` or `"none"`: off, plain decoding.
     engine
         `"llama.cpp"`, which is the default.
     n_ctx
@@ -73,7 +74,8 @@ def load(
     _positive("n_threads", n_threads)
     threads = n_threads or default_threads()
     main_model = find_main(main)
-    draft_model = find_draft(draft, main_model)
+    ngram = str(draft).lower() == NGRAM
+    draft_model = None if ngram else find_draft(draft, main_model)
     client: Client = InProcessClient() if in_process else shared_client()
     engine = engine or DEFAULT_ENGINE
     try:
@@ -84,6 +86,7 @@ def load(
             draft=None
             if draft_model is None
             else m.ModelSpec(path=str(draft_model.path), n_threads=threads, n_gpu_layers=draft_gpu_layers),
+            ngram=ngram,
         )
         return Pair(spec, client, owns_client=in_process)
     except BaseException:
@@ -249,7 +252,7 @@ class Pair:
         *,
         max_tokens: int | None = 256,
         temperature: float = 0.0,
-        num_draft_tokens: int = 4,
+        num_draft_tokens: int | Literal["auto"] = 4,
         p_min: float = 0.0,
         seed: int | None = None,
         draft: str | None = "auto",
@@ -267,18 +270,18 @@ class Pair:
         temperature
             0 is greedy.
         num_draft_tokens
-            Tokens drafted in each round; 0: plain decoding.
+            Tokens drafted in each round; 0: plain decoding; `"auto"`: chosen round by round by what pays here.
         p_min
             Drafting stops where the draft model gives its favourite token less than this probability.
         seed
             Of the sampler; None draws one, which the trace records.
         draft
-            `"auto"`: the pair's draft; None: plain decoding with the same main model.
+            `"auto"`: the pair's draft; `"ngram"`: lookup of n-grams in the text so far; None: plain decoding.
         raw
             Continue `prompt` as a text instead of answering it as a chat message.
         **settings
-            `top_k`, `top_p`, `min_p`, `repeat_penalty`, `repeat_last_n`, `rule`, `ignore_eos`, `stop`, `detail`,
-            `n_candidates`, `baseline_tokens`, `baseline_every`: see `specviz.trace.Settings`.
+            `top_k`, `top_p`, `min_p`, `repeat_penalty`, `repeat_last_n`, `rule`, `n_min`, `entropy_max`, `ignore_eos`,
+            `stop`, `detail`, `n_candidates`, `baseline_tokens`, `baseline_every`: see `specviz.trace.Settings`.
 
         Raises
         ------
@@ -316,9 +319,11 @@ class Pair:
         checked = check_settings(**settings)
         if checked.seed is None:
             checked = check_settings(**settings | {"seed": secrets.randbelow(MAX_SEED)})
-        if draft not in ("auto", None, "", "none"):
-            raise ValueError('draft must be "auto" or None here; load another pair to use another draft')
-        spec = self.spec if draft == "auto" else m.PairSpec(engine=self.spec.engine, main=self.spec.main)
+        if draft not in ("auto", None, "", "none", NGRAM):
+            raise ValueError('draft must be "auto", "ngram" or None here; load another pair to use another draft')
+        spec = self.spec
+        if draft != "auto":
+            spec = m.PairSpec(engine=spec.engine, main=spec.main, ngram=draft == NGRAM)
         call = self._client.call(m.Generate, pair=spec, settings=checked, **_prompt_fields(prompt, raw))
         self._generation = Generation(call)
         return self._generation
@@ -351,7 +356,7 @@ class Pair:
         self.close()
 
     def __repr__(self) -> str:
-        draft = "no draft" if self.draft is None else self.draft.name
+        draft = self.draft.name if self.draft is not None else "n-gram lookup" if self.spec.ngram else "no draft"
         return f"<Pair {self.main.name} with {draft}, {self.engine}>"
 
 

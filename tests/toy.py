@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from specviz.decoding import Distribution, Draft, EvaluationStopped
+from specviz.decoding import Distribution, Draft, EvaluationStopped, Look, Policy
 from specviz.trace import Pieces
 
 END = 0
@@ -71,36 +71,47 @@ class ToyMain:
 
 
 class ToyDrafter:
-    """Drafts from its own table, greedily or by sampling; stops below `p_min` as the real one does."""
+    """Drafts from its own table, greedily or by sampling, and asks the policy as the real one does."""
 
     kind = "model"
 
-    def __init__(self, table: np.ndarray, p_min: float = 0.0, rng: np.random.Generator | None = None) -> None:
-        self.table, self.p_min, self.rng = table, p_min, rng
+    def __init__(self, table: np.ndarray, rng: np.random.Generator | None = None) -> None:
+        self.table, self.rng = table, rng
         self.rows: list[np.ndarray] = []
 
     def begin(self, prompt: Sequence[int]) -> int:
         return 0
 
-    def draft(self, history: Sequence[int], k: int) -> Draft:
+    def draft(self, history: Sequence[int], room: int, policy: Policy) -> Draft:
         ids: list[int] = []
         qs: list[float] = []
         distributions: list[Distribution] = []
+        looks: list[Look] = []
         self.rows = []
-        last, n_send = history[-1], 0
-        while len(ids) < k:
+        last, kept = history[-1], 0
+        while not (ended := "room" if kept == room else policy.more(kept)):
             row = self.table[last]
             self.rows.append(row)
+            positive = row[row > 0]
+            looks.append(Look(float(row.max()), float(-(positive * np.log(positive)).sum())))
+            ended = policy.cutoff(kept, looks[-1])
             distribution = Distribution(np.arange(len(row)), row)
             last = int(row.argmax()) if self.rng is None else distribution.draw(self.rng.random())
             if self.rng is not None:
                 distributions.append(distribution)
             ids.append(last)
             qs.append(float(row[last]))
-            if row.max() < self.p_min:
+            if ended:
                 break
-            n_send += 1
-        return Draft(tuple(ids), n_send, tuple(distributions), tuple(qs), (1.0,) * len(ids))
+            kept += 1
+        return Draft(
+            tuple(ids),
+            kept if self.rng is not None else policy.send(kept),
+            tuple(distributions),
+            tuple(qs),
+            (1.0,) * len(ids),
+            decision=policy.decision(ended, kept, looks),
+        )
 
     def rank(self, i: int, token: int) -> int | None:
         return 1 + int((self.rows[i] > self.rows[i][token]).sum())

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from specviz.decoding.distribution import Distribution
-from specviz.trace import Pieces
+from specviz.decoding.policies import Policy
+from specviz.trace import Decision, Pieces
 from specviz.trace.events import Candidates
 
 
@@ -34,6 +35,8 @@ class Draft:
     q: tuple[float | None, ...] = ()
     q_sampler: tuple[float | None, ...] = ()
     top: tuple[Candidates, ...] = ()
+    decision: Decision | None = None
+    """Of the policy: why drafting ended, and on what that was decided."""
 
     @property
     def send(self) -> tuple[int, ...]:
@@ -53,8 +56,11 @@ class Drafter(Protocol):
     def begin(self, prompt: Sequence[int]) -> int:
         """Evaluate all of the prompt but its last token; return how many of them were in the cache already."""
 
-    def draft(self, history: Sequence[int], k: int) -> Draft:
-        """Propose at most `k` tokens to follow `history` (prompt and output so far, all decided)."""
+    def draft(self, history: Sequence[int], room: int, policy: Policy) -> Draft:
+        """Propose tokens to follow `history` (prompt and output so far, all decided): at most `room`, at least 1.
+
+        Asks the policy before each token, and before sending (`specviz.decoding.policies`).
+        """
 
     def rank(self, i: int, token: int) -> int | None:
         """Rank (from 1) of a token in the distribution that the i-th drafted token of the last draft came from."""
@@ -119,7 +125,7 @@ class NoDrafter:
         """Do nothing."""
         return 0
 
-    def draft(self, history: Sequence[int], k: int) -> Draft:
+    def draft(self, history: Sequence[int], room: int, policy: Policy) -> Draft:
         """Propose nothing."""
         return NO_DRAFT
 

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from specviz.decoding.engine import NO_DRAFT, Draft, Drafter, EvaluationStopped, MainModel
-from specviz.decoding.rules import RULES
+from specviz.decoding.policies import Feedback, Policy
+from specviz.decoding.rules import RULES, chance
+from specviz.decoding.settings import MAX_DRAFT_TOKENS
 from specviz.trace import Baseline, Pieces, Round, Settings, StopReason, Summary, TokenDecoder
 
 
@@ -23,6 +25,7 @@ def decode(
     drafter: Drafter,
     prompt: Sequence[int],
     settings: Settings,
+    policy: Policy,
     *,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Pieces | Baseline | Round | Summary]:
@@ -36,6 +39,8 @@ def decode(
         Token ids, at least one and fewer than `main.n_ctx`.
     settings
         Checked ones (`check_settings`).
+    policy
+        Chooses the length of each draft (`policy_of`).
     stopped
         Asked between and (by the engine) within forward passes; once true, the generation ends within a round.
     """
@@ -51,6 +56,7 @@ def decode(
         yield Summary(stop_reason=StopReason.USER_STOPPED, prompt_seconds=perf_counter() - started)
         return
     prompt_seconds = perf_counter() - started
+    calibration_seconds = _calibrate(main, policy, history)
     index, baseline_due, aside, first_token = 0, 0, 0.0, None
     reason: StopReason | None = None
     end = perf_counter()
@@ -64,8 +70,8 @@ def decode(
                 yield baseline
             end = perf_counter()
         begin, begin_draft = end, perf_counter()
-        k = min(settings.num_draft_tokens, ending.room(n_output) - 1)
-        draft = drafter.draft(history, k) if k > 0 else NO_DRAFT
+        room = min(ending.room(n_output) - 1, MAX_DRAFT_TOKENS)
+        draft = drafter.draft(history, room, policy) if room > 0 else NO_DRAFT
         drafted = perf_counter()
         try:
             if stopped():
@@ -81,6 +87,7 @@ def decode(
                     q=draft.q,
                     q_sampler=draft.q_sampler,
                     draft_top=draft.top,
+                    decision=draft.decision,
                     time=begin - started,
                     draft_seconds=drafted - begin_draft,
                     other_seconds=perf_counter() - drafted + begin_draft - begin,
@@ -102,7 +109,7 @@ def decode(
             first_token = now - started - aside
         if pieces is not None:
             yield pieces
-        yield Round(
+        round = Round(
             index=index,
             start=n_output,
             drafted=draft.ids,
@@ -113,18 +120,24 @@ def decode(
             q=draft.q,
             q_sampler=draft.q_sampler,
             draft_top=draft.top,
+            decision=draft.decision,
             time=begin - started,
             draft_seconds=drafted - begin_draft,
             verify_seconds=verified - drafted,
             other_seconds=now - verified + begin_draft - begin,
             **measured,
         )
+        if policy.learns:
+            compared = min(taken + 1, draft.n_send) or min(1, len(draft.ids))
+            policy.learn(Feedback(round, tuple(chance(main, draft, i) for i in range(compared))))
+        yield round
         end = now
         index += 1
     yield Summary(
         stop_reason=reason,
         prompt_reused=reused,
         prompt_seconds=prompt_seconds,
+        calibration_seconds=calibration_seconds,
         time_to_first_token=first_token,
     )
 
@@ -191,6 +204,22 @@ def _measure_baseline(
         return Baseline(start=n_output, n_tokens=n, seconds=seconds, time=begin - started)
     finally:
         main.rewind(len(history) - 1)
+
+
+def _calibrate(main: MainModel, policy: Policy, history: Sequence[int]) -> float:
+    """Measure the passes whose cost the policy wants to know, as far as they fit; return the seconds it took."""
+    begin = perf_counter()
+    for width in policy.unmeasured:
+        if len(history) - 1 + width > main.n_ctx:
+            break
+        started = perf_counter()
+        try:
+            main.evaluate([history[-1]] * width)
+        except EvaluationStopped:
+            break
+        policy.measured(width, perf_counter() - started)
+        main.rewind(len(history) - 1)
+    return perf_counter() - begin
 
 
 def _ids(draft: Draft, closing: int, measured: dict[str, Any]) -> list[int]:

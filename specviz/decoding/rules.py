@@ -45,12 +45,24 @@ def rejection(main: MainModel, draft: Draft, rng: Generator) -> Verdict:
     Speculative sampling (Leviathan 2211.17192, algorithm 1; Chen 2302.01318, algorithm 2). Where the draft was not
     sampled, q is the certainty of the drafted token.
     """
-    for i, drafted in enumerate(draft.send):
-        p = main.distribution(i)
-        q = draft.distributions[i] if draft.distributions else Distribution.one(drafted)
-        if rng.random() * q.probability(drafted) >= p.probability(drafted):
-            return Verdict(i, p.residual(q).draw(rng.random()))
+    for i in range(draft.n_send):
+        if rng.random() >= chance(main, draft, i):
+            residual = main.distribution(i).residual(_q(draft, i))
+            return Verdict(i, residual.draw(rng.random()))
     return Verdict(draft.n_send, main.distribution(draft.n_send).draw(rng.random()))
+
+
+def chance(main: MainModel, draft: Draft, i: int) -> float:
+    """Return the acceptance probability of the i-th drafted token under either rule: min(1, p/q).
+
+    `match` drafts greedily, so that q is 1 and what is left is p.
+    """
+    token = draft.ids[i]
+    return min(1.0, main.distribution(i).probability(token) / _q(draft, i).probability(token))
+
+
+def _q(draft: Draft, i: int) -> Distribution:
+    return draft.distributions[i] if draft.distributions else Distribution.one(draft.ids[i])
 
 
 RULES: dict[str, Rule] = {"match": match, "rejection": rejection}

@@ -35,6 +35,8 @@ class PairSpec(Struct, frozen=True, kw_only=True):
     engine: str
     main: ModelSpec
     draft: ModelSpec | None = None
+    ngram: bool = False
+    """Draft by looking up n-grams of the text, where there is no draft model."""
 
 
 class Load(Struct, frozen=True, kw_only=True, tag=True):

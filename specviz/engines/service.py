@@ -16,10 +16,11 @@ from typing import Protocol
 
 import msgspec
 
-from specviz.decoding import Drafter, MainModel, NoDrafter, decode
+from specviz.decoding import Drafter, Experience, MainModel, NoDrafter, decode, policy_of
 from specviz.engines import messages as m
 from specviz.engines.chat import Message, render_chat
 from specviz.engines.errors import EngineError, PromptError
+from specviz.engines.ngram import NGramDrafter
 from specviz.trace import Header, ModelInfo, Settings, StopReason, Summary
 
 Stopped = Callable[[], bool]
@@ -73,6 +74,8 @@ class Service:
         self._cancelled: set[int] = set()
         self._lock = threading.Lock()
         self._encoder = msgspec.msgpack.Encoder()
+        self._experience: dict[tuple[m.PairSpec, str, float], Experience] = {}
+        """What `auto` has learned, by what it depends on: pair, rule, temperature."""
 
     def cancel(self, request: int) -> None:
         """Ask a request to stop; it ends within a round (or never starts)."""
@@ -104,6 +107,8 @@ class Service:
                 case m.Unload():
                     for engine in self._engines.values():
                         engine.unload(request.keep)
+                    kept = {pair.main for pair in request.keep}
+                    self._experience = {key: one for key, one in self._experience.items() if key[0].main in kept}
             self._reply(m.Done(id=request.id))
         except EngineError as error:
             self._reply(m.Failed(id=request.id, kind=type(error).__name__, message=str(error)))
@@ -150,16 +155,19 @@ class Service:
                     f"the prompt has {len(prompt):,} tokens, but the context of {main_info.name} holds {main.n_ctx:,} "
                     "with the answer; shorten it or load the model with a larger n_ctx"
                 )
-            drafting = draft_info is not None and settings.num_draft_tokens > 0
-            if drafting:
+            if settings.num_draft_tokens == 0:
+                draft_info = None
+            elif draft_info is not None:
                 drafter = engine.drafter(pair, settings, stopped)
+            elif pair.ngram:
+                drafter = NGramDrafter()
             happened(
                 Header(
                     created=datetime.now(UTC).isoformat(timespec="seconds"),
                     specviz=version("specviz-lab"),
                     engine=engine.name,
                     main=main_info,
-                    draft=draft_info if drafting else None,
+                    draft=draft_info,
                     drafter=drafter.kind,
                     rule=settings.rule,
                     settings=settings,
@@ -170,7 +178,9 @@ class Service:
                 )
             )
             self._reply(m.Phase(id=request.id, phase="prefill", detail=f"{len(prompt):,} tokens"))
-            self._run(decode(main, drafter, prompt, settings, stopped=stopped), happened)
+            key = (pair, settings.rule, settings.temperature)
+            policy = policy_of(settings, self._experience.setdefault(key, Experience()))
+            self._run(decode(main, drafter, prompt, settings, policy, stopped=stopped), happened)
         finally:
             main.close()
             drafter.close()

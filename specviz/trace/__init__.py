@@ -6,7 +6,9 @@ projection of a list of those.
 
 from specviz.trace.curves import Curves
 from specviz.trace.events import (
+    AutoInputs,
     Baseline,
+    Decision,
     Event,
     Fate,
     Header,
@@ -24,8 +26,10 @@ from specviz.trace.text import TokenDecoder
 from specviz.trace.trace import Rounds, Token, Trace
 
 __all__ = [
+    "AutoInputs",
     "Baseline",
     "Curves",
+    "Decision",
     "Event",
     "Fate",
     "Header",

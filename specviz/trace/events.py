@@ -95,9 +95,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How many tokens count as recent."""
     rule: str = "match"
     """Acceptance rule: `match` or `rejection`."""
-    num_draft_tokens: int = 4
+    num_draft_tokens: int | Literal["auto"] = 4
+    """Length of a draft; `auto`: chosen round by round by what pays (`specviz.decoding.auto`)."""
     p_min: float = 0.0
     """Drafting stops where the draft model gives its favourite token less than this probability."""
+    entropy_max: float | None = None
+    """Drafting stops where the entropy of the draft's distribution exceeds this, in nats; None: never."""
+    n_min: int = 0
+    """Shorter drafts are dropped."""
     seed: int | None = None
     ignore_eos: bool = False
     """End-of-generation tokens are never chosen, by neither model."""
@@ -173,6 +178,38 @@ class Baseline(Struct, frozen=True, kw_only=True, tag_field="type", tag="baselin
         return self.n_tokens / self.seconds if self.seconds > 0 else 0.0
 
 
+class AutoInputs(Struct, frozen=True, kw_only=True):
+    """What the policy `auto` decided a round's draft on: its estimates before the round."""
+
+    tokens_per_second: float
+    """Best long-run rate that drafting, or not, promises: the price of a second."""
+    draft_seconds: Seconds
+    """Of one drafted token."""
+    verify_seconds: tuple[Seconds, ...]
+    """Of passes of width 1, 2, ... up to 1 + the kept tokens."""
+    acceptance: tuple[Probability, ...]
+    """Of each drafted token, given that those before it are accepted."""
+
+
+class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a draft-length policy decided in a round, and on what.
+
+    Its limits stand in the settings; what it saw of the draft stands in `confidence` and `entropy`.
+    """
+
+    ended: str
+    """Why drafting ended: `length`, `p_min`, `entropy`, `auto`, `probe` (drafted to be compared, not sent), `end` (an
+    end token), `room` (token limit or context)."""
+    kept: Count
+    """Drafted tokens that no cutoff stopped; where fewer were sent, the policy dropped the rest."""
+    confidence: tuple[Probability, ...] = ()
+    """At each position: the draft's probability of its favourite token (an n-gram drafter's trust). Empty where the
+    policy does not look."""
+    entropy: tuple[Annotated[float, Meta(ge=0.0)], ...] = ()
+    """At each position: entropy of the draft's distribution, in nats."""
+    auto: AutoInputs | None = None
+
+
 class Round(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="round"):
     """One draft-then-verify step.
 
@@ -208,6 +245,8 @@ class Round(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="ty
     closing_p_sampler: Probability | None = None
     main_top: tuple[Candidates, ...] = ()
     draft_top: tuple[Candidates, ...] = ()
+    decision: Decision | None = None
+    """Of the draft-length policy; None where there was nothing to decide."""
     time: Seconds = 0.0
     """When the round began, in seconds since the generation started."""
     draft_seconds: Seconds = 0.0
@@ -287,6 +326,8 @@ class Summary(Struct, frozen=True, kw_only=True, tag_field="type", tag="summary"
     """Prompt tokens of the main model that were still in its cache."""
     prompt_seconds: Seconds = 0.0
     """Time of prompt processing, both models."""
+    calibration_seconds: Seconds = 0.0
+    """Time of measuring the main model's passes, where the policy had to know them and did not yet."""
     time_to_first_token: Seconds | None = None
     """From the start of prompt processing to the first output token, baseline stretches left out."""
     error: str = ""

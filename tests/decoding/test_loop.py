@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specviz.decoding import NoDrafter, check_settings, decode
+from specviz.decoding import NoDrafter, check_settings, decode, policy_of
 from specviz.trace import Baseline, Fate, Header, ModelInfo, Provenance, Round, StopReason, Summary, Trace
 from tests.toy import END, ToyDrafter, ToyMain
 
 
 def run(main, drafter, prompt=(1,), **asked):
     trace = Trace(Header(main=ModelInfo(name="toy"), settings=check_settings(**asked)))
-    for event in decode(main, drafter, list(prompt), trace.header.settings, stopped=main.stopped):
+    asked = trace.header.settings
+    for event in decode(main, drafter, list(prompt), asked, policy_of(asked), stopped=main.stopped):
         trace.add(event)
     return trace
 
@@ -33,7 +34,9 @@ def tables(draw, n=6):
 def test_greedy_output_equals_plain_decoding(pair, k, p_min, max_tokens, detail):
     main, draft = pair
     plain = run(ToyMain(main), NoDrafter(), max_tokens=max_tokens)
-    drafted = run(ToyMain(main), ToyDrafter(draft, p_min), max_tokens=max_tokens, num_draft_tokens=k, detail=detail)
+    drafted = run(
+        ToyMain(main), ToyDrafter(draft), max_tokens=max_tokens, num_draft_tokens=k, p_min=p_min, detail=detail
+    )
     assert drafted.token_ids == plain.token_ids
     assert drafted.summary.stop_reason is plain.summary.stop_reason
 
@@ -41,7 +44,7 @@ def test_greedy_output_equals_plain_decoding(pair, k, p_min, max_tokens, detail)
 @given(tables(), st.integers(1, 9), st.sampled_from([0.0, 0.4, 0.8]), st.integers(1, 60))
 def test_every_drafted_token_has_one_fate_and_every_output_token_a_provenance(pair, k, p_min, max_tokens):
     main, draft = pair
-    trace = run(ToyMain(main), ToyDrafter(draft, p_min), max_tokens=max_tokens, num_draft_tokens=k)
+    trace = run(ToyMain(main), ToyDrafter(draft), max_tokens=max_tokens, num_draft_tokens=k, p_min=p_min)
     fates = [fate for round in trace.rounds for fate in round.fates]
     drafted = sum(len(round.drafted) for round in trace.rounds)
     stats = trace.stats
@@ -151,7 +154,7 @@ def test_the_baseline_is_measured_in_the_run_and_leaves_no_trace_in_the_output()
     events = []
     main = ToyMain(table)
     asked = check_settings(max_tokens=40, num_draft_tokens=3, baseline_tokens=5, baseline_every=16)
-    for event in decode(main, ToyDrafter(table), [1], asked):
+    for event in decode(main, ToyDrafter(table), [1], asked, policy_of(asked)):
         events.append(event)
     stretches = [event for event in events if isinstance(event, Baseline)]
     output = [id for event in events if isinstance(event, Round) for id in event.emitted]

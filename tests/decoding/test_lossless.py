@@ -13,10 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from specviz.decoding import check_settings, decode, distribution
+from specviz.decoding import (
+    Experience,
+    FixedLength,
+    MinLength,
+    ProbabilityCutoff,
+    check_settings,
+    decode,
+    distribution,
+    policy_of,
+)
+from specviz.decoding.auto import CALIBRATED
 from specviz.engines.llamacpp.context import Context
 from specviz.engines.llamacpp.model import Model
 from specviz.engines.llamacpp.sequences import LlamaDrafter, LlamaMain, NativeSampler, Row
+from specviz.engines.ngram import NGramDrafter
 from specviz.trace import Round
 from tests.tiny import N_VOCAB, write_model
 from tests.toy import ToyDrafter, ToyMain
@@ -56,39 +67,88 @@ def test_a_cutoff_that_looks_at_the_drawn_token_would_not_be_lossless():
     """Why the cutoff looks at the draft's favourite: dropping tokens for what they are distorts q."""
 
     class Tempting(ToyDrafter):
-        def draft(self, history, k):
-            draft = super().draft(history, k)
+        def draft(self, history, room, policy):
+            draft = super().draft(history, room, policy)
             n = next((i for i, q in enumerate(draft.q) if q < 0.5), draft.n_send)
             return replace(draft, n_send=n)
 
     main = np.array([[0, 0.5, 0.5]] * 3)
     table = np.array([[0, 0.8, 0.2]] * 3)
     share = {}
-    for drafter in (Tempting, ToyDrafter):
+    for drafter, p_min in ((Tempting, 0.0), (ToyDrafter, 0.5)):
         n_first = 0
         for seed in range(4000):
-            asked = check_settings(max_tokens=2, num_draft_tokens=1, rule="rejection", temperature=1.0, seed=seed)
-            drafts = drafter(table, 0.5, np.random.default_rng([seed, 9]))
-            events = decode(ToyMain(main, greedy=False), drafts, [1], asked)
+            asked = check_settings(
+                max_tokens=2, num_draft_tokens=1, p_min=p_min, rule="rejection", temperature=1.0, seed=seed
+            )
+            drafts = drafter(table, np.random.default_rng([seed, 9]))
+            events = decode(ToyMain(main, greedy=False), drafts, [1], asked, policy_of(asked))
             n_first += next(event.emitted[0] for event in events if isinstance(event, Round)) == 1
         share[drafter] = n_first / 4000
     assert share[ToyDrafter] == pytest.approx(0.5, abs=0.05)
     assert share[Tempting] == pytest.approx(0.6, abs=0.05)
 
 
-@settings(max_examples=12, deadline=None)
-@given(
-    toy_pairs(), st.sampled_from(["match", "rejection"]), st.integers(0, 3), st.sampled_from([0.0, 0.5]), st.booleans()
-)
-def test_on_toy_models(pair, rule, k, p_min, sampled):
+def test_dropping_short_sampled_drafts_would_not_be_lossless():
+    """Why `n_min` holds the cutoff back instead: how sure the second token is depends on what the first one is."""
+
+    class CutsWhatWasSampled(ToyDrafter):
+        def draft(self, history, room, policy):
+            draft = super().draft(history, room, policy)
+            return replace(draft, n_send=MinLength.send(policy, draft.n_send))
+
+    main = np.array([[0, 0.3, 0.7, 0]] * 4)
+    table = np.array([[0, 0.5, 0.5, 0], [0, 0.9, 0.1, 0], [0, 0.5, 0.5, 0], [0, 0.7, 0.3, 0]])
+    cut_short = ProbabilityCutoff(FixedLength(2), 0.6)
+    share = []
+    for drafter, policy in (
+        (CutsWhatWasSampled, MinLength(cut_short, 2, sampled=False)),
+        (ToyDrafter, MinLength(cut_short, 2, sampled=True)),
+    ):
+        n_first = 0
+        for seed in range(4000):
+            asked = check_settings(max_tokens=3, rule="rejection", temperature=1.0, seed=seed)
+            drafts = drafter(table, np.random.default_rng([seed, 9]))
+            events = decode(ToyMain(main, greedy=False), drafts, [3], asked, policy)
+            n_first += next(event.emitted[0] for event in events if isinstance(event, Round)) == 1
+        share.append(n_first / 4000)
+    assert share == pytest.approx([0.39, 0.3], abs=0.04)
+
+
+POLICIES = [
+    {"num_draft_tokens": 0},
+    {"num_draft_tokens": 3},
+    {"num_draft_tokens": 3, "p_min": 0.5},
+    {"num_draft_tokens": 4, "p_min": 0.6, "n_min": 2},
+    {"num_draft_tokens": 3, "entropy_max": 1.1},
+    {"num_draft_tokens": 4, "entropy_max": 2.0, "p_min": 0.2, "n_min": 3},
+    {"num_draft_tokens": "auto"},
+]
+
+
+def named(settings):
+    return ",".join(f"{name}={value}" for name, value in settings.items())
+
+
+def experience(slope):
+    """A pair whose passes cost this much more with each token: whether drafting pays is then up to its acceptance."""
+    made = Experience()
+    for width in CALIBRATED:
+        made.verify.add(width, 1e-4 * (1 + slope * (width - 1)))
+    return made
+
+
+@pytest.mark.parametrize("rule", ["match", "rejection"])
+@pytest.mark.parametrize("policy", POLICIES, ids=named)
+@settings(max_examples=4, deadline=None)
+@given(pair=toy_pairs(), slope=st.sampled_from([0.01, 0.4]))
+def test_on_toy_models(rule, policy, pair, slope):
     main, draft = pair
-    length, counts = 3, Counter()
+    length, counts, learned = 3, Counter(), experience(slope)
     for seed in range(1500):
-        asked = check_settings(
-            max_tokens=length, num_draft_tokens=k, rule=rule, temperature=1.0, seed=seed, detail=False
-        )
-        rng = np.random.default_rng([seed, 9]) if sampled and rule == "rejection" else None
-        events = decode(ToyMain(main, greedy=False), ToyDrafter(draft, p_min, rng), [1], asked)
+        asked = check_settings(max_tokens=length, rule=rule, temperature=1.0, seed=seed, detail=False, **policy)
+        rng = np.random.default_rng([seed, 9]) if rule == "rejection" else None
+        events = decode(ToyMain(main, greedy=False), ToyDrafter(draft, rng), [1], asked, policy_of(asked, learned))
         counts[tuple(id for event in events if isinstance(event, Round) for id in event.emitted)] += 1
     expected = {
         ids: main[1, ids[0]] * main[ids[0], ids[1]] * main[ids[1], ids[2]] for ids in product(range(5), repeat=length)
@@ -121,14 +181,14 @@ SAMPLERS = [
 PROMPT = [1, 7, 11, 4]
 
 
-def exact(context, settings, length):
+def exact(context, settings, length, prompt=PROMPT):
     """Enumerate the answers of `length` tokens (an end token ends them) with their probabilities, by the reference."""
     banned = sorted(context.model.end_tokens) if settings.ignore_eos else []
     answers, finished = {(): 1.0}, {}
     for _ in range(length):
         longer = {}
         for answer, p in answers.items():
-            history = [*PROMPT, *answer]
+            history = [*prompt, *answer]
             context.prefill(history[:-1], lambda: False)
             context.evaluate(history[-1:])
             next_token = distribution(context.logits(0), settings, history, banned)
@@ -139,31 +199,78 @@ def exact(context, settings, length):
     return finished | answers
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: ",".join(f"{k}={v}" for k, v in sampler.items()))
+@pytest.fixture(scope="module")
+def expected(tiny):
+    """The exact distribution of two tokens under each sampler, enumerated once."""
+    return [exact(tiny[0], check_settings(**sampler), 2) for sampler in SAMPLERS]
+
+
+def count_through_llama_cpp(context, drafter, asked_with, n, prompt=PROMPT):
+    """Count the first two tokens of `n` answers; also return how many drafted tokens were accepted."""
+    counts, accepted, learned = Counter(), 0, experience(0.05)
+    for seed in range(n):
+        asked = check_settings(max_tokens=6, seed=seed, detail=False, **asked_with)
+        main = LlamaMain(context, asked, lambda: False)
+        drafts = drafter(asked)
+        ids = []
+        for event in decode(main, drafts, prompt, asked, policy_of(asked, learned)):
+            if isinstance(event, Round):
+                ids.extend(event.emitted)
+                accepted += event.accepted
+                if len(ids) >= 2:
+                    break
+        main.close(), drafts.close()
+        end = next((i + 1 for i, id in enumerate(ids) if context.model.is_end(id)), len(ids))
+        counts[tuple(ids[: min(2, end)])] += 1
+    return counts, accepted
+
+
+@pytest.mark.parametrize("sampler", range(len(SAMPLERS)), ids=lambda i: named(SAMPLERS[i]))
 @pytest.mark.parametrize("rule", ["match", "rejection"])
-def test_through_llama_cpps_sampler(tiny, sampler, rule):
+def test_every_sampler_through_llama_cpp(tiny, expected, sampler, rule):
     context, drafts = tiny
-    expected = exact(context, check_settings(**sampler), 2)
     accepted = 0
-    for name, k, p_min in (("alike", 3, 0.0), ("unlike", 2, 0.0), ("alike", 4, 0.3)):
-        counts = Counter()
-        for seed in range(1200):
-            asked = check_settings(
-                max_tokens=6, num_draft_tokens=k, rule=rule, p_min=p_min, seed=seed, detail=False, **sampler
-            )
-            main = LlamaMain(context, asked, lambda: False)
-            drafter = LlamaDrafter(drafts[name], asked, lambda: False, n_vocab_main=N_VOCAB)
-            ids = []
-            for event in decode(main, drafter, PROMPT, asked):
-                if isinstance(event, Round):
-                    ids.extend(event.emitted)
-                    accepted += event.accepted
-                    if len(ids) >= 2:
-                        break
-            main.close(), drafter.close()
-            end = next((i + 1 for i, id in enumerate(ids) if context.model.is_end(id)), len(ids))
-            counts[tuple(ids[: min(2, end)])] += 1
-        check_goodness_of_fit(counts, expected)
+    for name, policy in (("alike", POLICIES[1]), ("unlike", POLICIES[1]), ("alike", POLICIES[2])):
+        counts, taken = count_through_llama_cpp(
+            context,
+            lambda asked, name=name: LlamaDrafter(drafts[name], asked, lambda: False, n_vocab_main=N_VOCAB),
+            SAMPLERS[sampler] | policy | {"rule": rule},
+            1200,
+        )
+        check_goodness_of_fit(counts, expected[sampler])
+        accepted += taken
+    assert accepted > 0, "drafting took part"
+
+
+@pytest.mark.parametrize("policy", POLICIES[3:], ids=named)
+@pytest.mark.parametrize("rule", ["match", "rejection"])
+@pytest.mark.parametrize("sampler", [0, 5], ids=lambda i: named(SAMPLERS[i]))
+def test_every_policy_through_llama_cpp(tiny, expected, policy, rule, sampler):
+    context, drafts = tiny
+    counts, accepted = count_through_llama_cpp(
+        context,
+        lambda asked: LlamaDrafter(drafts["alike"], asked, lambda: False, n_vocab_main=N_VOCAB),
+        SAMPLERS[sampler] | policy | {"rule": rule},
+        1200,
+    )
+    check_goodness_of_fit(counts, expected[sampler])
+    assert accepted > 0, "drafting took part"
+
+
+@pytest.mark.parametrize("rule", ["match", "rejection"])
+@pytest.mark.parametrize("policy", [POLICIES[1], POLICIES[3], POLICIES[-1]], ids=named)
+def test_n_gram_drafts_through_llama_cpp(tiny, rule, policy):
+    context, _ = tiny
+    asked_with = SAMPLERS[2] | policy | {"rule": rule}
+
+    def what_follows(token):
+        """How likely the main model repeats the token that followed 7, 11 before."""
+        prompt = [1, 7, 11, token, 7, 11]
+        return exact(context, check_settings(**SAMPLERS[2]), 1, prompt).get((token,), 0)
+
+    prompt = [1, 7, 11, max(range(4, N_VOCAB), key=what_follows), 7, 11]
+    counts, accepted = count_through_llama_cpp(context, lambda asked: NGramDrafter(), asked_with, 1200, prompt)
+    check_goodness_of_fit(counts, exact(context, check_settings(**SAMPLERS[2]), 2, prompt))
     assert accepted > 0, "drafting took part"
 
 

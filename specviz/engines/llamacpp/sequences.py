@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from specviz.decoding import NO_DRAFT, Distribution, Draft
+from specviz.decoding import NO_DRAFT, Distribution, Draft, Look, Policy, sampled_draft
 from specviz.engines.llamacpp.context import Context, Logits
 from specviz.engines.llamacpp.model import Model
 from specviz.trace import Pieces, Settings
@@ -52,6 +52,13 @@ class Row:
         if self._normaliser is None:
             self._normaliser = normaliser(self.logits, float(self.logits[self.best]), self._scratch)
         return min(1.0, exp(float(self.logits[token]) - self._normaliser))
+
+    def entropy(self) -> float:
+        """Return the entropy of the full softmax at temperature 1, in nats."""
+        np.subtract(self.logits, self.logits[self.best], out=self._scratch)
+        weights = np.exp(self._scratch)
+        total = float(weights.sum())
+        return max(0.0, log(total) - float(weights @ self._scratch) / total)
 
     def top(self, k: int) -> Candidates:
         """Return the k most probable tokens; leaves the logits as they were."""
@@ -251,11 +258,11 @@ class LlamaDrafter:
         self.model = context.model
         self._stopped = stopped
         self._sampler = NativeSampler(self.model, settings, n_vocab_main)
-        sampled = settings.rule == "rejection" and settings.temperature > 0
-        self._rng = np.random.default_rng((settings.seed or 0, 1)) if sampled else None
+        self._rng = np.random.default_rng((settings.seed or 0, 1)) if sampled_draft(settings) else None
         self._scratch = np.empty(self.model.n_vocab, np.float32)
         self._agreed = 0
-        self._kept = np.empty((max(1, settings.num_draft_tokens), self.model.n_vocab), np.float32)
+        self._kept: list[Logits] = []
+        """Copies of the logits of this round's positions, in buffers that are used again."""
         self._n_kept = 0
 
     def begin(self, prompt: Sequence[int]) -> int:
@@ -266,28 +273,39 @@ class LlamaDrafter:
         self._agreed = len(prompt) - 1
         return reused
 
-    def draft(self, history: Sequence[int], k: int) -> Draft:
-        """Propose up to `k` tokens; fewer at a cutoff, an end token, or the end of its context."""
+    def draft(self, history: Sequence[int], room: int, policy: Policy) -> Draft:
+        """Propose as many tokens as the policy wants; fewer at an end token or the end of the draft's context."""
         self._n_kept = 0
-        k = min(k, self.context.n_ctx - len(history))
-        if k < 1:
+        room = min(room, self.context.n_ctx - len(history))
+        if room < 1:
             return NO_DRAFT
-        new = self._rewind(history)
+        new: Sequence[int] = ()
         settings = self.settings
-        measure = settings.detail or settings.p_min > 0
+        measure = settings.detail or policy.looks
         ids: list[int] = []
         qs: list[float] = []
         shaped: list[float] = []
         top: list[Candidates] = []
         distributions: list[Distribution] = []
-        n_send = 0
-        while len(ids) < k and not self._stopped():
-            self.context.evaluate(new, all_logits=False)
+        looks: list[Look] = []
+        kept = 0
+        while True:
+            if kept == room:
+                ended = "room"
+                break
+            ended = policy.more(kept)
+            if ended or self._stopped():
+                break
+            self.context.evaluate(new or self._rewind(history), all_logits=False)
             row = Row(self.context.logits(-1), self._scratch)
             recent = partial(self._recent, history, ids.copy())
-            if self._rng is None:
-                token = self._sampler.favourite(row, recent)
-            else:
+            favourite = self._sampler.favourite(row, recent)
+            if policy.looks:
+                entropy = row.entropy() if policy.wants_entropy else None
+                looks.append(Look(row.probability(favourite), entropy))
+                ended = policy.cutoff(kept, looks[-1])
+            token = favourite
+            if self._rng is not None:
                 distributions.append(self._sampler.distribution(row, recent))
                 token = distributions[-1].draw(self._rng.random())
             ids.append(token)
@@ -296,23 +314,23 @@ class LlamaDrafter:
                 shaped.append(distributions[-1].probability(token) if distributions else 1.0)
             if settings.detail:
                 top.append(row.top(settings.n_candidates))
-                np.copyto(self._kept[self._n_kept], row.logits)
-                self._n_kept += 1
-            if settings.p_min > 0 and self._confidence(row, recent) < settings.p_min:
+                self._keep(row.logits)
+            if ended:
                 break
-            n_send += 1
+            kept += 1
             if self.model.is_end(token):
+                ended = "end"
                 break
             new = [token]
-        return Draft(tuple(ids), n_send, tuple(distributions), tuple(qs), tuple(shaped), tuple(top))
+        n_send = kept if self._rng is not None else policy.send(kept)
+        decision = policy.decision(ended, kept, looks)
+        return Draft(tuple(ids), n_send, tuple(distributions), tuple(qs), tuple(shaped), tuple(top), decision)
 
-    def _confidence(self, row: Row, recent: Recent) -> float:
-        """The draft model's probability of its favourite token.
-
-        What the cutoff looks at, rather than the token that was drawn: to drop a token for what it is would spoil
-        the rejection rule, whose proof wants sent tokens to be distributed as q.
-        """
-        return row.probability(self._sampler.favourite(row, recent))
+    def _keep(self, logits: Logits) -> None:
+        if self._n_kept == len(self._kept):
+            self._kept.append(np.empty_like(logits))
+        np.copyto(self._kept[self._n_kept], logits)
+        self._n_kept += 1
 
     @staticmethod
     def _recent(history: Sequence[int], ids: Sequence[int], n: int) -> list[int]:

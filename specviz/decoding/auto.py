@@ -1,0 +1,279 @@
+"""The draft length that pays: chosen token by token from measured costs and the acceptance seen so far.
+
+A round that sends n tokens yields 1 + P1 + ... + Pn tokens on average, where Pi is the chance that the first i of them
+are accepted, and takes c(n + 1) seconds of verification and n passes of the draft. The best long-run rate is the
+lambda at which the expected tokens of a round, less lambda times its seconds, come to nothing (renewal reward; for a
+known acceptance rate Leviathan 2211.17192, section 3.4, chooses a length by the same expected gain). Given lambda,
+when to go on drafting is an optimal-stopping problem over what the draft says of itself: its confidence at each
+position. `Experience` holds what is learned of a pair, `Auto` solves the problem and decides by it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from statistics import median, median_low
+
+import numpy as np
+from msgspec import structs
+from numpy.typing import NDArray
+
+from specviz.decoding.policies import Feedback, Look, Policy
+from specviz.trace import AutoInputs, Decision
+
+Floats = NDArray[np.float64]
+
+LONGEST = 16
+"""Tokens of the longest draft."""
+CALIBRATED = (1, 2, 3, 5, 8, 12, LONGEST + 1)
+"""Widths that are measured before a pair's first round; those between are interpolated."""
+DRIFT = 0.1
+"""How far one pass moves the pace of all widths."""
+RECENT = 15
+"""Passes of each width whose median is its cost: robust against a busy machine."""
+EDGES = np.array([0.2, 0.35, 0.5, 0.62, 0.73, 0.82, 0.89, 0.94, 0.97, 0.985, 0.995])
+"""Of the classes of confidence."""
+CENTRES = np.array([0.12, 0.28, 0.43, 0.56, 0.68, 0.78, 0.86, 0.92, 0.957, 0.978, 0.991, 0.998])
+N_CLASSES = len(CENTRES)
+AFTER_BONUS, AFTER_OTHER = N_CLASSES, N_CLASSES + 1
+"""Two more predecessors of a position: it is the first of a round, after one that was accepted whole or any other."""
+STEPS, RATIO = 24, 0.85
+"""Grid of the chance that all tokens so far are accepted: 1, 0.85, 0.85^2 ..."""
+MEMORY = 0.998
+"""How much a count is worth after one more of its kind: the last 500 matter."""
+PROBE_SHARE = 0.007
+"""Part of the time that may go into drafts that are only compared, not sent, while drafting does not pay."""
+FIRST_PROBES = 6
+PLAN_EVERY = 8
+"""Drafts between two plans, once much has been learned: a plan takes a fifth of a millisecond."""
+
+
+def class_of(look: Look) -> int:
+    """Return the class of a position by the draft's confidence."""
+    return int(np.searchsorted(EDGES, look.confidence, side="right"))
+
+
+class PassCosts:
+    """Seconds of a main model's pass by its width (tokens evaluated), learned from those that ran."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, deque[float]] = {}
+        self._pace = 1.0
+        """How slow the machine is by now, compared with when it was first measured: a busy hour tells on all widths."""
+
+    def add(self, width: int, seconds: float) -> None:
+        """Take a pass into account."""
+        seen = self._seen.setdefault(width, deque(maxlen=RECENT))
+        if seen:
+            self._pace *= (seconds / (self._pace * median_low(seen))) ** DRIFT
+        seen.append(seconds / self._pace)
+
+    def curve(self, widest: int) -> Floats:
+        """Return the cost of widths 1 to `widest`: medians, with straight lines between the widths that were seen.
+
+        A wider pass never costs less than a narrower one, and what disturbs a measurement makes it longer; so where a
+        wider pass was quicker, its time holds.
+        """
+        widths = sorted(self._seen)
+        medians = [median_low(self._seen[width]) for width in widths]
+        lowest = np.minimum.accumulate(medians[::-1])[::-1]
+        return self._pace * np.interp(np.arange(1, widest + 1), widths, lowest)
+
+    @property
+    def unmeasured(self) -> tuple[int, ...]:
+        """Widths of `CALIBRATED` that have not been seen yet."""
+        return tuple(width for width in CALIBRATED if width not in self._seen)
+
+
+class Experience:
+    """What is known of a pair from its rounds so far; outlives a generation."""
+
+    def __init__(self) -> None:
+        self.verify = PassCosts()
+        self.draft: deque[float] = deque(maxlen=RECENT)
+        """Seconds of drafting, per drafted token."""
+        self.follows = np.zeros((N_CLASSES + 2, N_CLASSES))
+        """How often a position of one class came after one of another (or first)."""
+        self.compared = np.zeros(N_CLASSES)
+        self.accepted = np.zeros(N_CLASSES)
+        self.drafts = 0
+        self.rate = 0.0
+        """Best tokens per second that drafting (or not) promises: lambda."""
+        self.seconds = self.probe_seconds = 0.0
+        self.last = AFTER_OTHER
+
+    @property
+    def draft_seconds(self) -> float:
+        """Seconds that one more drafted token takes."""
+        return median(self.draft) if self.draft else 0.0
+
+    def acceptance(self) -> Floats:
+        """Return the acceptance probability of each class.
+
+        Beta posteriors around confidence times trust, where trust compares acceptance with confidence over all
+        classes. It begins at a half: a draft has to show that it is any good.
+        """
+        trust = (self.accepted.sum() + 1.0) / (self.compared @ CENTRES + 2.0)
+        prior = np.minimum(CENTRES * trust, CENTRES)
+        posterior: Floats = (self.accepted + 3 * prior) / (self.compared + 3)
+        return posterior.clip(max=0.999)
+
+    def transitions(self) -> Floats:
+        """Return the chance of each class after each predecessor, shape (N_CLASSES + 2, N_CLASSES)."""
+        overall: Floats = self.follows.sum(axis=0) + 0.5
+        overall /= overall.sum()
+        chances: Floats = (self.follows + 3 * overall) / (self.follows.sum(axis=1, keepdims=True) + 3)
+        return chances
+
+    def learn_classes(self, classes: list[int]) -> None:
+        """Count the classes of a draft's positions."""
+        before = self.last
+        for one in classes:
+            self.follows[before] *= MEMORY
+            self.follows[before, one] += 1
+            before = one
+
+    def learn_outcome(self, position_class: int, chance: float) -> None:
+        """Count one compared token."""
+        self.compared[position_class] *= MEMORY
+        self.accepted[position_class] *= MEMORY
+        self.compared[position_class] += 1
+        self.accepted[position_class] += chance
+
+
+class Auto(Policy):
+    """Chooses the draft length round by round, down to 0 where drafting does not pay.
+
+    Parameters
+    ----------
+    experience
+        Of this pair with this rule; kept by the engine, so that only a pair's first generation has to learn.
+    """
+
+    looks = learns = True
+
+    def __init__(self, experience: Experience) -> None:
+        self._experience = experience
+        self._classes: list[int] = []
+        """Of the positions of this round's draft."""
+        self._survival = [1.0]
+        """Chance that the first n kept tokens are all accepted."""
+        self._probing = False
+        self._learned = 0
+        """Drafts since the last plan."""
+        self._accept = experience.acceptance()
+        self._costs = np.zeros(LONGEST + 1)
+        self._go_on = np.zeros((LONGEST + 1, N_CLASSES + 2, STEPS))
+        self._keep = np.zeros((LONGEST, N_CLASSES, STEPS))
+        self.unmeasured = experience.verify.unmeasured
+        if not self.unmeasured:
+            self._plan()
+
+    def measured(self, width: int, seconds: float) -> None:
+        """Keep the cost; with the last of them everything is known that a first plan needs."""
+        self._experience.verify.add(width, seconds)
+        if not self._experience.verify.unmeasured:
+            self._plan()
+
+    def _plan(self) -> None:
+        """Solve the stopping problem by backward induction over the draft's positions."""
+        self._learned = 0
+        x = self._experience
+        self._costs = costs = x.verify.curve(LONGEST + 1)
+        self._accept = x.acceptance()
+        plain = float(costs[0])
+        x.rate = max(x.rate, 1 / plain)
+        transitions = x.transitions()
+        survival = RATIO ** np.arange(STEPS)
+        shift = np.log(self._accept) / np.log(RATIO)
+        at = np.arange(STEPS) + shift[:, None]
+        low = np.minimum(np.floor(at).astype(int), STEPS - 1)
+        part = at - np.floor(at)
+        high = np.minimum(low + 1, STEPS - 1)
+        rows = np.arange(N_CLASSES)[:, None]
+        gain = survival * self._accept[:, None]
+        price = x.rate * x.draft_seconds
+        for n in reversed(range(LONGEST)):
+            later = self._go_on[n + 1]
+            after = (1 - part) * later[rows, low] + part * later[rows, high]
+            self._keep[n] = gain - x.rate * (costs[n + 1] - costs[n]) + after
+            self._go_on[n] = np.maximum(transitions @ np.maximum(self._keep[n], 0) - price, 0)
+        starts = x.follows[[AFTER_BONUS, AFTER_OTHER]].sum(axis=1) + 1
+        drafting = float(starts @ self._go_on[0, [AFTER_BONUS, AFTER_OTHER], 0] / starts.sum())
+        x.rate += 0.5 * ((1 + drafting) / plain - x.rate)
+
+    def more(self, n: int) -> str:
+        """Draft another token where that promises more than it costs, or where a probe is due."""
+        if n == 0:
+            self._classes.clear()
+            self._survival = [1.0]
+            self._probing = False
+        if n >= LONGEST:
+            return "length"
+        before = self._classes[-1] if n else self._experience.last
+        if self._value(self._go_on[n, before], self._survival[n]) > 0:
+            return ""
+        if n == 0 and self._probe_is_due():
+            self._probing = True
+            return ""
+        return "auto"
+
+    def cutoff(self, n: int, look: Look) -> str:
+        """Keep the token where it promises more than it costs, with what may follow."""
+        one = class_of(look)
+        self._classes.append(one)
+        if self._probing:
+            return "probe"
+        if self._value(self._keep[n, one], self._survival[n]) <= 0:
+            return "auto"
+        self._survival.append(self._survival[-1] * float(self._accept[one]))
+        return ""
+
+    def send(self, n: int) -> int:
+        """Send the beginning of the draft that promises the most."""
+        tokens = np.cumsum(self._survival[: n + 1])
+        return int(np.argmax(tokens - self._experience.rate * self._costs[: n + 1]))
+
+    @staticmethod
+    def _value(row: Floats, survival: float) -> float:
+        at = min(np.log(survival) / np.log(RATIO), STEPS - 1.0)
+        low = int(at)
+        high = min(low + 1, STEPS - 1)
+        return float(row[low] + (at - low) * (row[high] - row[low]))
+
+    def _probe_is_due(self) -> bool:
+        x = self._experience
+        allowed = FIRST_PROBES * x.draft_seconds + PROBE_SHARE * x.seconds
+        return x.probe_seconds <= allowed
+
+    def decision(self, ended: str, kept: int, looks: Sequence[Look]) -> Decision:
+        """Return the estimates that the round was decided on."""
+        x = self._experience
+        return structs.replace(
+            super().decision(ended, kept, looks),
+            auto=AutoInputs(
+                tokens_per_second=x.rate,
+                draft_seconds=x.draft_seconds,
+                verify_seconds=tuple(self._costs[: kept + 1].tolist()),
+                acceptance=tuple(self._accept[self._classes].tolist()),
+            ),
+        )
+
+    def learn(self, feedback: Feedback) -> None:
+        """Learn costs, acceptance, and how confidence goes from one position to the next."""
+        round, x = feedback.round, self._experience
+        x.seconds += round.seconds
+        x.verify.add(1 + round.sent, round.verify_seconds)
+        if round.drafted:
+            x.draft.append(round.draft_seconds / len(round.drafted))
+            x.drafts += 1
+            x.learn_classes(self._classes)
+            if self._probing:
+                x.probe_seconds += round.draft_seconds
+        for one, chance in zip(self._classes, feedback.chances, strict=False):
+            x.learn_outcome(one, chance)
+        whole = round.sent > 0 and not round.refused
+        x.last = AFTER_BONUS if whole else AFTER_OTHER
+        self._learned += bool(round.drafted)
+        if self._learned >= min(1 + x.drafts // 8, PLAN_EVERY):
+            self._plan()
