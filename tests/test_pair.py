@@ -55,6 +55,55 @@ def test_the_cutoff_sends_no_token_below_it(pair):
     assert trace.stats.unsent > 0
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"num_draft_tokens": "auto"},
+        {"num_draft_tokens": 6, "entropy_max": 1.0},
+        {"num_draft_tokens": 6, "p_min": 0.5, "n_min": 3},
+        {"num_draft_tokens": "auto", "draft": "ngram"},
+        {"num_draft_tokens": 4, "draft": "ngram"},
+    ],
+)
+def test_every_policy_and_drafter_says_what_plain_decoding_says(pair, settings):
+    for prompt in ("Explain the Pythagorean theorem", "Count from one to thirty in words."):
+        plain = pair.generate(prompt, max_tokens=64, ignore_eos=True, draft=None)
+        trace = pair.generate(prompt, max_tokens=64, ignore_eos=True, **settings)
+        assert trace.token_ids == plain.token_ids
+        assert [token.p for token in trace.tokens] == pytest.approx([token.p for token in plain.tokens], abs=1e-6)
+        assert trace.header.drafter == settings.get("draft", "model")
+
+
+def test_logprobs_of_chosen_tokens_are_those_of_plain_decoding_under_sampling_too(pair):
+    asked = {"max_tokens": 48, "temperature": 1.0, "seed": 3, "ignore_eos": True}
+    plain = pair.generate("Tell me a story", draft=None, **asked)
+    drafted = pair.generate("Tell me a story", **asked)
+    assert drafted.token_ids == plain.token_ids, "under the rule match a seed fixes the text, drafted or not"
+    assert drafted.stats.accepted_draft_tokens_count > 5
+    logprobs = [token.logprob for token in drafted.tokens]
+    assert logprobs == pytest.approx([token.logprob for token in plain.tokens], abs=1e-4)
+    assert min(logprobs) < -1 and all(logprob <= 0 for logprob in logprobs)
+
+
+def test_the_automatic_length_measures_a_pair_once_and_records_what_it_decided_on():
+    with sv.load(draft="22m") as pair:
+        first = pair.generate("Why is the sky blue?", max_tokens=40, num_draft_tokens="auto")
+        second = pair.generate("Name three colours.", max_tokens=40, num_draft_tokens="auto")
+    assert first.summary.calibration_seconds > 0 == second.summary.calibration_seconds
+    decided = [round.decision for round in first.rounds if round.decision is not None]
+    assert decided and all(decision.auto.tokens_per_second > 1 for decision in decided)
+    assert any(decision.auto.draft_seconds > 0 for decision in decided)
+
+
+def test_n_gram_lookup_needs_no_model_and_is_accepted_where_text_repeats_itself():
+    with sv.load(draft="ngram") as pair:
+        trace = pair.generate("Repeat ten times: The quick brown fox jumps over the lazy dog.", max_tokens=96)
+    assert pair.draft is None and trace.header.draft is None and trace.header.drafter == "ngram"
+    assert trace.stats.accepted_draft_tokens_count > 5
+    assert all(q is None for round in trace.rounds for q in round.q)
+    assert "n-gram" in repr(pair)
+
+
 def test_without_detail_the_same_tokens_and_counts(pair):
     full = pair.generate("Why is the sky blue?", max_tokens=48)
     bare = pair.generate("Why is the sky blue?", max_tokens=48, detail=False)

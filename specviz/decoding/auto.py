@@ -27,8 +27,10 @@ LONGEST = 16
 """Tokens of the longest draft."""
 CALIBRATED = (1, 2, 3, 5, 8, 12, LONGEST + 1)
 """Widths that are measured before a pair's first round; those between are interpolated."""
-DRIFT = 0.1
+DRIFT = 0.3
 """How far one pass moves the pace of all widths."""
+FIRST_WEIGHT = 3
+"""How many passes the first one of its width counts for: what changes soon after is rather the pace."""
 RECENT = 15
 """Passes of each width whose median is its cost: robust against a busy machine."""
 EDGES = np.array([0.2, 0.35, 0.5, 0.62, 0.73, 0.82, 0.89, 0.94, 0.97, 0.985, 0.995])
@@ -66,7 +68,9 @@ class PassCosts:
         seen = self._seen.setdefault(width, deque(maxlen=RECENT))
         if seen:
             self._pace *= (seconds / (self._pace * median_low(seen))) ** DRIFT
-        seen.append(seconds / self._pace)
+            seen.append(seconds / self._pace)
+        else:
+            seen.extend([seconds / self._pace] * FIRST_WEIGHT)
 
     def curve(self, widest: int) -> Floats:
         """Return the cost of widths 1 to `widest`: medians, with straight lines between the widths that were seen.

@@ -208,18 +208,20 @@ def _measure_baseline(
 
 def _calibrate(main: MainModel, policy: Policy, history: Sequence[int]) -> float:
     """Measure the passes whose cost the policy wants to know, as far as they fit; return the seconds it took."""
-    begin = perf_counter()
+    total = 0.0
     for width in policy.unmeasured:
         if len(history) - 1 + width > main.n_ctx:
             break
-        started = perf_counter()
+        begin = perf_counter()
         try:
             main.evaluate([history[-1]] * width)
         except EvaluationStopped:
             break
-        policy.measured(width, perf_counter() - started)
+        seconds = perf_counter() - begin
         main.rewind(len(history) - 1)
-    return perf_counter() - begin
+        policy.measured(width, seconds)
+        total += seconds
+    return total
 
 
 def _ids(draft: Draft, closing: int, measured: dict[str, Any]) -> list[int]:

@@ -29,18 +29,10 @@ def main() -> None:
     requests_in, replies_out = _take_pipes()
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    encoder = msgspec.msgpack.Encoder()
-    write_lock = threading.Lock()
-
-    def reply(message: m.Reply) -> None:
-        try:
-            with write_lock:
-                m.write_frame(replies_out, encoder.encode(message))
-        except OSError:
-            os._exit(0)
-
-    service = Service(make_engine, reply)
+    replies: queue.SimpleQueue[m.Reply] = queue.SimpleQueue()
     waiting: queue.SimpleQueue[m.Request] = queue.SimpleQueue()
+    service = Service(make_engine, replies.put)
+    threading.Thread(target=_write, args=(replies_out, replies), daemon=True).start()
     threading.Thread(target=_read, args=(requests_in, service, waiting), daemon=True).start()
     threading.Thread(target=_watch_parent, args=(os.getppid(),), daemon=True).start()
     while True:
@@ -57,6 +49,16 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     return requests, replies
+
+
+def _write(file: BinaryIO, replies: queue.SimpleQueue[m.Reply]) -> None:
+    """Send replies while the engine computes: a write wakes the reader, which can take the engine's core from it."""
+    encoder = msgspec.msgpack.Encoder()
+    try:
+        while True:
+            m.write_frame(file, encoder.encode(replies.get()))
+    except OSError:
+        os._exit(0)
 
 
 def _read(file: BinaryIO, service: Service, waiting: queue.SimpleQueue[m.Request]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
+from math import inf, log
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
@@ -67,6 +68,11 @@ class Token(Struct, frozen=True):
     q: float | None
     """Draft model's probability; None for tokens that were not drafted."""
     control: bool
+
+    @property
+    def logprob(self) -> float | None:
+        """Natural logarithm of `p`, as OpenAI's `logprobs`; None where no detail was recorded."""
+        return None if self.p is None else log(self.p) if self.p > 0 else -inf
 
 
 class Trace:
