@@ -60,14 +60,26 @@ const scenes = {
   async loading() {
     say(open.kernel.start(RUN_INFO));
   },
-  async generating(n = 60) {
+  async generating(n = 60, runInfo = RUN_INFO) {
     const { kernel } = open;
-    say(kernel.start(RUN_INFO));
+    say(kernel.start(runInfo));
     say(kernel.message({ state: state("generating") }));
     for (let i = 0; i < n; i++) {
       say(kernel.message({ ...kernel.rounds_(1), stats: kernel.stats(), baseline: kernel.baseline() }));
       await later(15);
     }
+  },
+  async auto() {
+    for (const [name, value] of Object.entries({ auto_length: true, temperature: 0.8, rule: "rejection" })) open.model.set(name, value);
+    await scenes.generating(60, { ...RUN_INFO, num_draft_tokens: "auto", temperature: 0.8, rule: "rejection" });
+  },
+  async unfolded() {
+    open.el.querySelector(".sv-settings").open = true;
+    await scenes.auto();
+  },
+  async ngram() {
+    open.model.set("draft", "ngram");
+    await scenes.generating(60, { ...RUN_INFO, draft: "n-gram lookup", drafter: "ngram" });
   },
   async finished(n = 90) {
     await scenes.generating(n);

@@ -23,7 +23,7 @@ ARGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-SCENES = ("idle", "generating", "rejected", "stopped", "crashed")
+SCENES = ("idle", "generating", "auto", "rejected", "stopped", "crashed")
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -38,7 +38,8 @@ def shoot(page: Page, out: Path, only: str) -> None:
     wanted = [(scene, theme, width) for scene in SCENES for theme in ("light", "dark") for width in (1000, 450)]
     wanted += [("rejected", "contrast", 1000), ("finished", "none", 1000), ("finished", "light", 320)]
     wanted += [("hover", "light", 1000), ("hover", "dark", 1000), ("feed", "light", 1000), ("parts", "dark", 700)]
-    wanted += [("hostile", "light", 1000), ("continued", "light", 1000)]
+    wanted += [("unfolded", theme, width) for theme in ("light", "dark") for width in (700, 450)]
+    wanted += [("ngram", "light", 1000), ("hostile", "light", 1000), ("continued", "light", 1000)]
     for scene, theme, width in wanted:
         name = f"{scene}-{theme}-{width}"
         if only not in name:

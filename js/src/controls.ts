@@ -3,7 +3,7 @@ import type { Choice, Settings } from "./protocol.js";
 import type { SettingsModel } from "./settings.js";
 
 type NumberSetting = "num_draft_tokens" | "p_min" | "temperature" | "max_tokens";
-type BooleanSetting = "ignore_eos" | "measure_baseline" | "show_provenance" | "show_rejected";
+type BooleanSetting = "auto_length" | "ignore_eos" | "measure_baseline" | "show_provenance" | "show_rejected";
 
 export interface NumberOptions {
   name: NumberSetting;
@@ -14,11 +14,13 @@ export interface NumberOptions {
   step: number;
   slider: boolean;
   testid: string;
+  /** Chosen automatically, and so not here, while this is on. */
+  auto?: BooleanSetting;
 }
 
 /** A number box, with a slider before it where the range is short. */
 export function numberControl(settings: SettingsModel, options: NumberOptions): HTMLElement {
-  const { name, min, max, step } = options;
+  const { name, min, max, step, auto } = options;
   const id = uniqueId(options.testid);
   const help = options.help ? h("p", { class: "sv-caption", id: `${id}-help` }, options.help) : null;
   const shared = { min, max, step, ...(help ? { "aria-describedby": help.id } : {}) };
@@ -26,6 +28,15 @@ export function numberControl(settings: SettingsModel, options: NumberOptions): 
   const slider = options.slider
     ? h("input", { type: "range", class: "sv-slider", "data-testid": `${options.testid}-slider`, "aria-label": options.label, ...shared })
     : null;
+
+  const label = h("label", { for: id }, options.label);
+  const field = h(
+    "div",
+    { class: slider ? "sv-field" : "sv-field sv-inline" },
+    slider ? h("div", { class: "sv-row" }, label, box) : label,
+    slider ?? box,
+    help,
+  );
 
   const take = (text: string) => {
     const value = Number(text);
@@ -35,8 +46,14 @@ export function numberControl(settings: SettingsModel, options: NumberOptions): 
   };
   const show = () => {
     const value = settings.get(name);
-    if (Number(box.value) !== value || box.value === "") box.value = String(value);
+    const off = auto !== undefined && settings.get(auto);
+    field.classList.toggle("sv-off", off);
+    box.disabled = off;
+    box.placeholder = off ? "auto" : "";
+    if (off) box.value = "";
+    else if (Number(box.value) !== value || box.value === "") box.value = String(value);
     if (slider) {
+      slider.disabled = off;
       slider.value = String(value);
       slider.style.setProperty("--sv-filled", `${(100 * (Math.min(max, Math.max(min, value)) - min)) / (max - min)}%`);
     }
@@ -49,15 +66,8 @@ export function numberControl(settings: SettingsModel, options: NumberOptions): 
     take(box.value);
     box.value = String(settings.get(name));
   });
-  settings.follow([name], show);
-
-  return h(
-    "div",
-    { class: slider ? "sv-field" : "sv-field sv-inline" },
-    slider ? h("div", { class: "sv-row" }, h("label", { for: id }, options.label), box) : h("label", { for: id }, options.label),
-    slider ?? box,
-    help,
-  );
+  settings.follow(auto ? [name, auto] : [name], show);
+  return field;
 }
 
 /** The seed: empty means a new one for every run. */
@@ -78,29 +88,48 @@ export function seedControl(settings: SettingsModel): HTMLElement {
   return h("div", { class: "sv-field sv-inline" }, h("label", { for: id }, "Seed"), box);
 }
 
-export function switchControl(settings: SettingsModel, name: BooleanSetting, label: string, testid: string): HTMLElement {
+export function switchControl(
+  settings: SettingsModel,
+  name: BooleanSetting,
+  label: string,
+  testid: string,
+  help?: string,
+): HTMLElement {
   const id = uniqueId(testid);
-  const input = h("input", { type: "checkbox", role: "switch", id, class: "sv-switch", "data-testid": testid });
+  const caption = help ? h("p", { class: "sv-caption", id: `${id}-help` }, help) : null;
+  const input = h("input", {
+    type: "checkbox",
+    role: "switch",
+    id,
+    class: "sv-switch",
+    "data-testid": testid,
+    "aria-describedby": caption?.id,
+  });
   input.addEventListener("change", () => settings.set(name, input.checked));
   settings.follow([name], () => {
     input.checked = settings.get(name);
   });
-  return h("div", { class: "sv-field sv-inline" }, h("label", { for: id }, label), input);
+  const row = [h("label", { for: id }, label), input];
+  return caption
+    ? h("div", { class: "sv-field" }, h("div", { class: "sv-row" }, ...row), caption)
+    : h("div", { class: "sv-field sv-inline" }, ...row);
 }
 
-export interface ModelOptions {
-  name: "main" | "draft";
-  choices: "main_choices" | "draft_choices";
+export interface ChoiceOptions {
+  name: "main" | "draft" | "rule";
+  /** What there is to choose from, or the trait that says so. */
+  choices: "main_choices" | "draft_choices" | Choice[];
   label: string;
 }
 
-export function modelControl(settings: SettingsModel, { name, choices, label }: ModelOptions): HTMLElement {
+/** A list to choose from, with what is known of the choice below it. */
+export function choiceControl(settings: SettingsModel, { name, choices, label }: ChoiceOptions): HTMLElement {
   const id = uniqueId(name);
   const detail = h("p", { class: "sv-caption", id: `${id}-detail` });
   const select = h("select", { id, class: "sv-select", "data-testid": name, "aria-describedby": detail.id });
   select.addEventListener("change", () => settings.set(name, select.value as Settings[typeof name]));
-  settings.follow([choices, name], () => {
-    const known = settings.get(choices) ?? [];
+  settings.follow(typeof choices === "string" ? [choices, name] : [name], () => {
+    const known = typeof choices === "string" ? (settings.get(choices) ?? []) : choices;
     const chosen = settings.get(name);
     const listed = known.some(({ key }) => key === chosen);
     const all: Choice[] = listed || !chosen ? known : [{ key: chosen, label: chosen, detail: "", reason: "" }, ...known];

@@ -1,5 +1,5 @@
 import type { AnyModel } from "@anywidget/types";
-import { modelControl, numberControl, seedControl, switchControl } from "./controls.js";
+import { choiceControl, numberControl, seedControl, switchControl } from "./controls.js";
 import { h, icon, perFrame, setText, uniqueId, type Icon } from "./dom.js";
 import { plotRow, tokenStream } from "./parts.js";
 import { busy, type ExplorerTraits, type PageMessage, type Phase, type RunState } from "./protocol.js";
@@ -7,7 +7,7 @@ import { SettingsModel } from "./settings.js";
 import { StatsTable } from "./stats_table.js";
 import type { Store } from "./store.js";
 import { Tiles } from "./tiles.js";
-import { PHASE } from "./words.js";
+import { AUTO_LENGTH, PHASE, RULES } from "./words.js";
 
 /** Below this width (px) the sidebar goes under the prompt, folded. The same figure stands in styles.css. */
 const NARROW = 860;
@@ -197,16 +197,20 @@ export class Explorer {
 
   #controls(): HTMLElement {
     const settings = this.#settings;
+    const rule = choiceControl(settings, { name: "rule", choices: RULES, label: "Acceptance rule" });
+    // The rules differ only where something is drawn.
+    settings.follow(["temperature"], () => (rule.hidden = settings.get("temperature") === 0));
     return h(
       "div",
       { class: "sv-controls" },
       group(
         "Models",
-        modelControl(settings, { name: "main", choices: "main_choices", label: "Main model" }),
-        modelControl(settings, { name: "draft", choices: "draft_choices", label: "Draft model" }),
+        choiceControl(settings, { name: "main", choices: "main_choices", label: "Main model" }),
+        choiceControl(settings, { name: "draft", choices: "draft_choices", label: "Draft model" }),
       ),
       group(
         "Speculative decoding",
+        switchControl(settings, "auto_length", "Choose the length automatically", "auto-length", AUTO_LENGTH),
         numberControl(settings, {
           name: "num_draft_tokens",
           label: "Draft length",
@@ -215,8 +219,18 @@ export class Explorer {
           step: 1,
           slider: true,
           testid: "num-draft-tokens",
+          auto: "auto_length",
         }),
-        numberControl(settings, { name: "p_min", label: "Draft probability cutoff", min: 0, max: 1, step: 0.05, slider: true, testid: "p-min" }),
+        numberControl(settings, {
+          name: "p_min",
+          label: "Draft probability cutoff",
+          min: 0,
+          max: 1,
+          step: 0.05,
+          slider: true,
+          testid: "p-min",
+          auto: "auto_length",
+        }),
         switchControl(settings, "show_provenance", "Colour the tokens", "toggle-provenance"),
         switchControl(settings, "show_rejected", "Show rejected tokens", "toggle-rejected"),
         switchControl(settings, "measure_baseline", "Measure the speedup", "toggle-baseline"),
@@ -224,6 +238,7 @@ export class Explorer {
       group(
         "Sampling",
         numberControl(settings, { name: "temperature", label: "Temperature", min: 0, max: 2, step: 0.1, slider: true, testid: "temperature" }),
+        rule,
         numberControl(settings, { name: "max_tokens", label: "Maximum tokens", min: 1, max: 1_000_000, step: 1, slider: false, testid: "max-tokens" }),
         seedControl(settings),
         switchControl(settings, "ignore_eos", "Go on past the end of text", "ignore-eos"),
@@ -233,13 +248,13 @@ export class Explorer {
 
   #foldWhenNarrow(): void {
     const settings = this.#settings;
-    settings.follow(["main", "draft", "main_choices", "draft_choices", "num_draft_tokens"], () => {
+    settings.follow(["main", "draft", "main_choices", "draft_choices", "auto_length", "num_draft_tokens"], () => {
       const name = (key: string, choices: "main_choices" | "draft_choices") =>
         settings.get(choices)?.find((choice) => choice.key === key)?.label ?? key;
       const draft = settings.get("draft");
       const drafting = draft && draft !== "none";
       const parts = [name(settings.get("main"), "main_choices"), drafting ? name(draft, "draft_choices") : "no draft"];
-      if (drafting) parts.push(`draft length ${settings.get("num_draft_tokens")}`);
+      if (drafting) parts.push(`draft length ${settings.get("auto_length") ? "auto" : settings.get("num_draft_tokens")}`);
       setText(this.#summary, parts.filter(Boolean).join(" · "));
     });
     let narrow = false;

@@ -20,11 +20,15 @@ export type Fate = "r" | "d" | "u" | "e";
 
 export type Maybe = number | null;
 
+export type DraftLength = number | "auto";
+
 export interface RunInfo {
   prompt?: string;
   main?: string;
+  /** In words: a model's name, "n-gram lookup", or empty where nothing drafted. */
   draft?: string;
-  num_draft_tokens?: number;
+  drafter?: "model" | "ngram" | "none";
+  num_draft_tokens?: DraftLength;
   p_min?: number;
   temperature?: number;
   rule?: string;
@@ -137,9 +141,11 @@ export interface Settings {
   prompt: string;
   main: string;
   draft: string;
+  auto_length: boolean;
   num_draft_tokens: number;
   p_min: number;
   temperature: number;
+  rule: "match" | "rejection";
   max_tokens: number;
   seed: number | null;
   ignore_eos: boolean;

@@ -154,10 +154,9 @@ export class TokenStream {
   }
 
   #drawHead(): void {
-    const { main, draft, num_draft_tokens: length, prompt } = this.#store.runInfo;
-    const drafting = draft && draft !== "none";
-    const parts = [main, drafting ? `draft ${draft}` : main ? "no draft" : undefined];
-    if (drafting && length !== undefined) parts.push(`draft length ${length}`);
+    const { main, draft, drafter, num_draft_tokens: length, prompt } = this.#store.runInfo;
+    const parts = [main, draft ? (drafter === "ngram" ? draft : `draft ${draft}`) : main ? "no draft" : undefined];
+    if (draft && length !== undefined) parts.push(`draft length ${length}`);
     setText(this.#caption, parts.filter(Boolean).join(" · "));
     setText(this.#prompt, prompt ?? "");
     this.#prompt.hidden = !prompt;

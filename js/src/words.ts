@@ -1,4 +1,4 @@
-import type { Fate, Kind, Maybe, Phase } from "./protocol.js";
+import type { Choice, Fate, Kind, Maybe, Phase } from "./protocol.js";
 
 export const PROVENANCE: Record<Lowercase<Kind>, string> = {
   a: "Accepted",
@@ -8,10 +8,10 @@ export const PROVENANCE: Record<Lowercase<Kind>, string> = {
 };
 
 export const PROVENANCE_MEANING: Record<Lowercase<Kind>, string> = {
-  a: "The draft model proposed it and the main model agreed.",
+  a: "The draft proposed it and the main model agreed.",
   c: "The main model’s own token, in place of the one it refused.",
   b: "The main model’s own token, after a whole draft was accepted.",
-  p: "The main model’s token; nothing was drafted here.",
+  p: "The main model’s token; no draft was sent here.",
 };
 
 export const FATE: Record<Fate, string> = {
@@ -27,6 +27,18 @@ export const FATE_MEANING: Record<Fate, string> = {
   u: "It was drafted but dropped before the main model saw it.",
   e: "The main model agreed, but the text had already ended.",
 };
+
+export const RULES: Choice[] = [
+  { key: "match", label: "Match", detail: "Keeps a drafted token that equals the main model’s own sample.", reason: "" },
+  {
+    key: "rejection",
+    label: "Rejection sampling",
+    detail: "Keeps a token with chance min(1,\u00a0p/q), else draws from max(0,\u00a0p\u00a0−\u00a0q).",
+    reason: "",
+  },
+];
+
+export const AUTO_LENGTH = "Drafts as long as it pays on this machine, down to not at all.";
 
 export const PHASE: Record<Phase, string> = {
   idle: "Ready",

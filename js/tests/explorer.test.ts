@@ -105,6 +105,43 @@ describe("settings", () => {
     expect(explorer.element.querySelector(".sv-tokens")?.classList.contains("sv-provenance")).toBe(false);
   });
 
+  it("leave the draft length and the cutoff to the automatic length while it is on", () => {
+    const chosen = ["num-draft-tokens", "num-draft-tokens-slider", "p-min", "p-min-slider"];
+    const disabled = () => chosen.map((id) => input(id).disabled);
+    input("auto-length").click();
+    expect(model.traits["auto_length"]).toBe(true);
+    expect(disabled()).toEqual([true, true, true, true]);
+    expect(input("temperature").disabled).toBe(false);
+    expect([input("num-draft-tokens").value, input("num-draft-tokens").placeholder]).toEqual(["", "auto"]);
+    button("generate").click();
+    expect(model.calls).toEqual([["set", "auto_length", true], ["save"], ["send", { type: "generate" }]]);
+    model.change("auto_length", false);
+    expect(disabled()).toEqual([false, false, false, false]);
+    expect(input("num-draft-tokens").value).toBe("4");
+  });
+
+  it("say what the automatic length does", () => {
+    const help = document.getElementById(input("auto-length").getAttribute("aria-describedby") ?? "");
+    expect(help?.textContent).toContain("as long as it pays");
+  });
+
+  it("offer the acceptance rule only where something is drawn", () => {
+    const rule = byId(explorer.element, "rule") as HTMLSelectElement;
+    const field = rule.closest<HTMLElement>(".sv-field");
+    expect(field?.hidden).toBe(true);
+    type("temperature", "0.8");
+    expect(field?.hidden).toBe(false);
+    expect([...rule.options].map(({ text }) => text)).toEqual(["Match", "Rejection sampling"]);
+    const caption = () => field?.querySelector(".sv-caption")?.textContent;
+    expect(caption()).toContain("equals the main model’s own sample");
+    rule.value = "rejection";
+    rule.dispatchEvent(new Event("change"));
+    expect(model.traits["rule"]).toBe("rejection");
+    expect(caption()).toContain("min(1,\u00a0p/q)");
+    vi.advanceTimersByTime(SAVE_DELAY_MS);
+    expect(model.calls.filter(([what]) => what === "save")).toHaveLength(1);
+  });
+
   it("offer presets as a prompt", () => {
     const [, second] = explorer.element.querySelectorAll<HTMLButtonElement>("[data-testid=preset]");
     second?.click();
@@ -215,7 +252,12 @@ describe("the sidebar", () => {
     expect(side?.open).toBe(true);
     FakeResizeObserver.resize(450);
     expect(side?.open).toBe(false);
-    expect(side?.querySelector("summary")?.textContent).toContain("BIG · SMALL · draft length 4");
+    const summary = () => side?.querySelector("summary")?.textContent;
+    expect(summary()).toContain("BIG · SMALL · draft length 4");
+    model.change("auto_length", true);
+    expect(summary()).toContain("BIG · SMALL · draft length auto");
+    model.change("draft", "ngram");
+    expect(summary()).toContain("BIG · NGRAM · draft length auto");
     if (side) side.open = true;
     FakeResizeObserver.resize(460);
     expect(side?.open).toBe(true);

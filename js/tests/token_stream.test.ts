@@ -55,6 +55,21 @@ describe("lines", () => {
   });
 });
 
+describe("the line above the text", () => {
+  const line = (drafter: "model" | "ngram" | "none", draft: string, length: number | "auto") => {
+    say({ run_info: { main: "BIG", draft, drafter, num_draft_tokens: length } });
+    return byId(stream.element, "run-info").textContent;
+  };
+
+  it("says what drafts, and how far", () => {
+    expect(byId(stream.element, "run-info").textContent).toBe("");
+    expect(line("model", "SMALL", 4)).toBe("BIG · draft SMALL · draft length 4");
+    expect(line("model", "SMALL", "auto")).toBe("BIG · draft SMALL · draft length auto");
+    expect(line("ngram", "n-gram lookup", "auto")).toBe("BIG · n-gram lookup · draft length auto");
+    expect(line("none", "", "auto")).toBe("BIG · no draft");
+  });
+});
+
 describe("tokens", () => {
   it("keep their nodes when more are appended, toggled or told about", () => {
     say({ tokens: tokens(["a", "b"]) });

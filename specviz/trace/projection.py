@@ -160,13 +160,21 @@ def project(events: Iterable[Event]) -> Projection:
     return projection
 
 
+def draft_name(header: Header, otherwise: str = "") -> str:
+    """Return what drafted, in words; `otherwise` where nothing did."""
+    if header.draft is not None:
+        return header.draft.name
+    return "n-gram lookup" if header.drafter == "ngram" else otherwise
+
+
 def run_info(header: Header) -> dict[str, Any]:
     """What a view says about a run."""
     settings = header.settings
     return {
         "prompt": header.prompt,
         "main": header.main.name,
-        "draft": header.draft.name if header.draft is not None else "",
+        "draft": draft_name(header),
+        "drafter": header.drafter,
         "num_draft_tokens": settings.num_draft_tokens,
         "p_min": settings.p_min,
         "temperature": settings.temperature,
@@ -177,6 +185,7 @@ def run_info(header: Header) -> dict[str, Any]:
 
 def stats_rows(stats: Stats) -> list[dict[str, str]]:
     """Return the statistics as a table: key, label, formatted value, and what the figure means."""
+    sent = stats.total_draft_tokens_count - stats.unsent
     rows: list[tuple[str, str, str | None, str]] = [
         (
             "tokens_per_second",
@@ -201,6 +210,12 @@ def stats_rows(stats: Stats) -> list[dict[str, str]]:
             "Acceptance length",
             _number(stats.mean_acceptance_length, 2),
             "1 + accepted tokens per drafting round: tokens that one verify pass yields (vLLM).",
+        ),
+        (
+            "mean_draft_length",
+            "Draft length",
+            _number(sent / stats.rounds, 2) if stats.total_draft_tokens_count else None,
+            "Drafted tokens sent to the main model per round: the average over all rounds, also those without a draft.",
         ),
         (
             "alpha",
@@ -238,7 +253,7 @@ def stats_rows(stats: Stats) -> list[dict[str, str]]:
             "ignored_draft_tokens_count",
             "Ignored",
             f"{stats.ignored_draft_tokens_count:,}",
-            f"Drafted tokens that were not used: {stats.unsent:,} never sent (cutoff, stop), "
+            f"Drafted tokens that were not used: {stats.unsent:,} never sent (cutoff, probe, stop), "
             f"{stats.past_end:,} past the end.",
         ),
         (

@@ -8,9 +8,10 @@ from typing import Any
 import traitlets as t
 from IPython.display import display, update_display
 
-from specviz.decoding import check_settings
+from specviz.decoding import RULES, check_settings
+from specviz.decoding.settings import AUTO
 from specviz.models import LocalModel, ModelNotFoundError, demo_drafts, demo_mains
-from specviz.pair import Generation, Pair, find_draft, find_main, load
+from specviz.pair import NGRAM, Generation, Pair, find_draft, find_main, load
 from specviz.trace import Settings, Trace
 from specviz.widgets.feed import Feed
 from specviz.widgets.static_html import traces_html
@@ -21,6 +22,13 @@ PRESETS = (
     "Plan a 1 day trip to DC",
 )
 NO_DRAFT = "none"
+NO_DRAFT_CHOICE = {"key": NO_DRAFT, "label": "No draft: plain decoding", "detail": "", "reason": ""}
+NGRAM_CHOICE = {
+    "key": NGRAM,
+    "label": "N-gram lookup (no model)",
+    "detail": "Repeats what followed the same words",
+    "reason": "",
+}
 BASELINE_TOKENS = 16
 
 
@@ -33,7 +41,8 @@ def explore(main: str | Path = "auto", draft: str | Path | None = "auto", **sett
         As for `specviz.load`. The models of the demo pair can always be chosen too.
     **settings
         Traits of `Explorer` (`prompt`, `num_draft_tokens`, `p_min`, `temperature`, `max_tokens`, ...) and placement
-        keywords of `load` (`n_ctx`, `n_threads`, `n_gpu_layers`, `draft_gpu_layers`).
+        keywords of `load` (`n_ctx`, `n_threads`, `n_gpu_layers`, `draft_gpu_layers`). `num_draft_tokens="auto"` stands
+        for `auto_length=True`.
 
     Raises
     ------
@@ -59,9 +68,11 @@ class Explorer(Feed):
     draft_choices = t.List(t.Dict()).tag(sync=True)
     main = t.Unicode().tag(sync=True)
     draft = t.Unicode(NO_DRAFT).tag(sync=True)
+    auto_length = t.Bool(False, help="Choose the draft length automatically.").tag(sync=True)
     num_draft_tokens = t.Int(4, min=0, max=16).tag(sync=True)
     p_min = t.Float(0.0, min=0.0, max=1.0).tag(sync=True)
     temperature = t.Float(0.0, min=0.0, max=2.0).tag(sync=True)
+    rule = t.Enum(tuple(RULES), "match", help="Acceptance rule; matters above temperature 0.").tag(sync=True)
     max_tokens = t.Int(256, min=1).tag(sync=True)
     seed = t.Int(None, allow_none=True).tag(sync=True)
     ignore_eos = t.Bool(False).tag(sync=True)
@@ -76,10 +87,14 @@ class Explorer(Feed):
         unknown = settings.keys() - {*self.trait_names(sync=True)}
         if unknown:
             raise TypeError(f"unknown setting {', '.join(sorted(unknown))} of an Explorer")
+        if settings.get("num_draft_tokens") == AUTO:
+            del settings["num_draft_tokens"]
+            settings["auto_length"] = True
+        ngram = str(draft).lower() == NGRAM
         problem = ""
         try:
             main_model = find_main(main)
-            draft_model = find_draft(draft, main_model)
+            draft_model = None if ngram else find_draft(draft, main_model)
         except ModelNotFoundError as error:
             if str(main) != "auto":
                 raise
@@ -92,11 +107,12 @@ class Explorer(Feed):
         super().__init__(
             main_choices=[_choice(model) for model in self._mains.values()],
             draft_choices=[
-                {"key": NO_DRAFT, "label": "No draft: plain decoding", "detail": "", "reason": ""},
+                NO_DRAFT_CHOICE,
                 *(_choice(model) for model in self._drafts.values()),
+                NGRAM_CHOICE,
             ],
             main=main_model.name if main_model is not None else "",
-            draft=draft_model.name if draft_model is not None else NO_DRAFT,
+            draft=NGRAM if ngram else NO_DRAFT if draft_model is None else draft_model.name,
             **settings,
         )
         if problem:
@@ -125,8 +141,9 @@ class Explorer(Feed):
         given = {
             "max_tokens": self.max_tokens,
             "temperature": self.temperature,
-            "num_draft_tokens": self.num_draft_tokens,
-            "p_min": self.p_min,
+            "num_draft_tokens": AUTO if self.auto_length else self.num_draft_tokens,
+            "p_min": 0.0 if self.auto_length else self.p_min,
+            "rule": self.rule,
             "seed": self.seed,
             "ignore_eos": self.ignore_eos,
             "baseline_tokens": BASELINE_TOKENS if self.measure_baseline else 0,
@@ -150,7 +167,7 @@ class Explorer(Feed):
         before, self._pair = self._pair, None
         self._pair = load(
             main.name if main.source is not None else main.path,
-            draft.path if draft is not None else None,
+            NGRAM if key[1] == NGRAM else None if draft is None else draft.path,
             **self._placement,
         )
         self._pair_key = key

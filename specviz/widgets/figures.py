@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from specviz.trace import Trace
-from specviz.trace.projection import project
+from specviz.trace.projection import draft_name, project
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7f7f7f"
 
@@ -40,7 +40,7 @@ def trace_figure(trace: Trace) -> go.Figure:
     figure.update_yaxes(rangemode="tozero", row=2, col=1)
     figure.add_hline(y=1, line={"color": GREY, "width": 1, "dash": "dot"}, row=3, col=1)
     figure.update_xaxes(title_text="output tokens", row=3, col=1)
-    draft = trace.header.draft.name if trace.header.draft is not None else "no draft"
+    draft = draft_name(trace.header, "no draft")
     figure.update_layout(
         title={"text": f"{trace.header.main.name} with {draft}", "font": {"size": 15}},
         height=620,

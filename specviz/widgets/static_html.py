@@ -12,7 +12,7 @@ from html import escape
 from typing import Any
 
 from specviz.trace import Trace
-from specviz.trace.projection import Projection, run_info
+from specviz.trace.projection import Projection, draft_name, run_info
 
 TAGS = {"a": "u", "c": "em", "b": "strong", "p": "span"}
 STYLES = {
@@ -39,17 +39,29 @@ def traces_html(traces: Sequence[Trace], show_rejected: bool = False) -> str:
         for event in trace.events():
             projection.add(event)
     content = projection.take()
-    info = run_info(traces[0].header)
-    title = f"{info['main']} with {info['draft'] or 'no draft'}"
-    details = f"draft length {info['num_draft_tokens']}, p_min {info['p_min']:g}, temperature {info['temperature']:g}"
+    header = traces[0].header
+    info = run_info(header)
+    title = f"{info['main']} with {draft_name(header, 'no draft')}"
     legend = " ".join(f'<{TAGS[kind]} style="{STYLES[kind]}">{name}</{TAGS[kind]}>' for kind, name in LEGEND.items())
     return (
         '<div style="font-family:system-ui,sans-serif;font-size:13px;line-height:1.5;max-width:70em">'
-        f"<p><b>{escape(title)}</b> <small>{escape(details)}</small><br>"
+        f"<p><b>{escape(title)}</b> <small>{escape(_details(info))}</small><br>"
         f"<small>{escape(_short(info['prompt']))}</small></p>"
         f'<p style="white-space:pre-wrap;overflow-wrap:anywhere">{_tokens(content, show_rejected)}</p>'
         f"<p><small>{legend}</small></p>{_table(content['stats'])}{_plots(content.get('curves'))}</div>"
     )
+
+
+def _details(info: dict[str, Any]) -> str:
+    """What the answer was asked for with, as far as it mattered."""
+    details = [f"temperature {info['temperature']:g}"]
+    if info["draft"]:
+        details.insert(0, f"draft length {info['num_draft_tokens']}")
+        if info["num_draft_tokens"] != "auto":
+            details.insert(1, f"p_min {info['p_min']:g}")
+        if info["temperature"] > 0:
+            details.append(f"rule {info['rule']}")
+    return ", ".join(details)
 
 
 def _tokens(content: dict[str, Any], show_rejected: bool) -> str:

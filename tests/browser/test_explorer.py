@@ -46,6 +46,14 @@ def long_run(page, max_tokens=1200):
         box.click()
 
 
+def generate(page, max_tokens):
+    """Generate to the end in the dashboard as it is set."""
+    page.fill(test_id("max-tokens"), str(max_tokens))
+    page.press(test_id("max-tokens"), "Tab")
+    page.click(test_id("generate"))
+    wait_until(page, lambda: "inish" in page.inner_text(test_id("status")))
+
+
 @pytest.fixture
 def quickstart(open_notebook):
     """The quickstart, its first code cell run."""
@@ -142,10 +150,7 @@ def kernel_value(notebook, expression):
 
 def test_finished_with_rejected_tokens_shown_in_place(quickstart):
     page = quickstart.page
-    page.fill(test_id("max-tokens"), "160")
-    page.press(test_id("max-tokens"), "Tab")
-    page.click(test_id("generate"))
-    wait_until(page, lambda: "inish" in page.inner_text(test_id("status")))
+    generate(page, 160)
     dropped = page.locator(f"{STREAM} [data-fate]")
     assert dropped.count() > 10 and not dropped.first.is_visible()
     page.click(test_id("toggle-rejected"))
@@ -155,12 +160,33 @@ def test_finished_with_rejected_tokens_shown_in_place(quickstart):
     assert not quickstart.errors
 
 
+def test_the_length_chosen_automatically(quickstart):
+    page = quickstart.page
+    page.click(test_id("auto-length"))
+    assert page.is_disabled(test_id("num-draft-tokens")) and page.is_disabled(test_id("p-min-slider"))
+    generate(page, 60)
+    assert page.locator(TOKENS).count() == 60
+    assert "draft length auto" in page.inner_text(test_id("run-info"))
+    page.fill(test_id("temperature"), "0.8")
+    page.select_option(test_id("rule"), "rejection")
+    quickstart.gallery("auto")
+    assert not quickstart.errors
+
+
+def test_a_draft_without_a_model(quickstart):
+    page = quickstart.page
+    page.select_option(test_id("draft"), "ngram")
+    page.fill(test_id("prompt"), "Repeat three times: The quick brown fox jumps over the lazy dog.")
+    generate(page, 60)
+    assert "n-gram lookup · draft length 4" in page.inner_text(test_id("run-info"))
+    assert {"a", "p"} <= {kind for _, kind, _ in tokens(page)}
+    quickstart.gallery("ngram")
+    assert not quickstart.errors
+
+
 def test_continue_adds_to_the_text(quickstart):
     page = quickstart.page
-    page.fill(test_id("max-tokens"), "24")
-    page.press(test_id("max-tokens"), "Tab")
-    page.click(test_id("generate"))
-    wait_until(page, lambda: "inish" in page.inner_text(test_id("status")))
+    generate(page, 24)
     first = tokens(page)
     page.click(test_id("continue"))
     wait_until(page, lambda: page.locator(TOKENS).count() == 48 and "inish" in page.inner_text(test_id("status")))
@@ -219,10 +245,7 @@ def test_the_quickstart_runs_top_to_bottom(open_notebook):
 
 def test_a_saved_notebook_shows_the_result_without_javascript(quickstart):
     page = quickstart.page
-    page.fill(test_id("max-tokens"), "40")
-    page.press(test_id("max-tokens"), "Tab")
-    page.click(test_id("generate"))
-    wait_until(page, lambda: "inish" in page.inner_text(test_id("status")))
+    generate(page, 40)
     page.wait_for_timeout(1000)
     assert page.locator(".specviz-static").count() == 1
     assert not page.locator(".specviz-static").is_visible(), "the live view stands there already"

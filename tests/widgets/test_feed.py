@@ -5,6 +5,7 @@ import time
 
 import ipywidgets
 import pytest
+import traitlets as t
 
 import specviz as sv
 from specviz.widgets.parts import Part
@@ -153,12 +154,54 @@ def test_the_explorer_generates_continues_and_changes_drafts(explorer):
     assert explorer.stats["total_draft_tokens_count"] == 0 and page.content["run_info"]["draft"] == ""
 
 
+def test_the_automatic_length_overrides_length_and_cutoff(explorer):
+    page = Page(explorer)
+    explorer.p_min = 0.5
+    explorer.auto_length = True
+    explorer.generate()
+    assert explorer.wait(60) and explorer.phase == "finished"
+    settings = explorer.trace.header.settings
+    assert settings.num_draft_tokens == page.content["run_info"]["num_draft_tokens"] == "auto"
+    assert settings.p_min == 0 and explorer.p_min == 0.5
+    assert all(round.decision is not None for round in explorer.trace.rounds if round.drafted)
+
+
+def test_n_gram_lookup_is_a_draft_like_others(explorer):
+    assert [choice["key"] for choice in explorer.draft_choices][-1] == "ngram"
+    page = Page(explorer)
+    explorer.draft, explorer.prompt, explorer.max_tokens = "ngram", "one two three " * 8, 60
+    explorer.generate()
+    assert explorer.wait(60) and explorer.phase == "finished"
+    assert explorer.trace.header.drafter == "ngram"
+    assert page.content["run_info"]["draft"] == "n-gram lookup"
+    assert explorer.stats["total_draft_tokens_count"] > 0
+
+
+def test_the_rule_is_the_chosen_one(explorer):
+    assert explorer.rule == "match"
+    explorer.rule, explorer.temperature = "rejection", 0.8
+    explorer.generate()
+    assert explorer.wait(60) and explorer.phase == "finished"
+    assert explorer.trace.header.rule == "rejection"
+    with pytest.raises(t.TraitError):
+        explorer.rule = "luck"
+
+
+def test_the_arguments_of_explore_are_those_of_load_and_generate():
+    explorer = sv.explore(draft="ngram", num_draft_tokens="auto", p_min=0.25, rule="rejection")
+    try:
+        assert explorer.draft == "ngram" and explorer.auto_length
+        assert (explorer.num_draft_tokens, explorer.p_min, explorer.rule) == (4, 0.25, "rejection")
+    finally:
+        explorer.close()
+
+
 def test_the_explorer_without_arguments_offers_the_demo_pair():
     explorer = sv.explore()
     try:
         assert explorer.main == "SmolLM2-135M-Instruct.Q4_1"
         assert [choice["key"] for choice in explorer.main_choices] == [explorer.main, "SmolLM2-135M-Instruct.F16"]
-        assert len(explorer.draft_choices) == 4 and explorer.draft.endswith("17m.Q4_0")
+        assert len(explorer.draft_choices) == 5 and explorer.draft.endswith("17m.Q4_0")
     finally:
         explorer.close()
 

@@ -1,10 +1,13 @@
 """What is shown is what is in the trace: in batches or at once, the same columns."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specviz.trace import Fate, Header, ModelInfo, Pieces, Round, Summary, Trace
-from specviz.trace.projection import FATE, Projection, stats_rows
+from specviz.trace import Fate, Header, ModelInfo, Pieces, Round, Settings, Summary, Trace
+from specviz.trace.projection import FATE, Projection, run_info, stats_rows
+from specviz.widgets.figures import trace_figure
+from specviz.widgets.static_html import trace_html
 from tests.trace.strategies import traces
 
 
@@ -83,11 +86,27 @@ def test_a_continuation_goes_on_counting():
     assert content["curves"]["x"] == [2, 4]
 
 
+@pytest.mark.parametrize(
+    ("drafter", "draft", "told"),
+    [("model", ModelInfo(name="d"), "d"), ("ngram", None, "n-gram lookup"), ("none", None, "")],
+)
+def test_what_drafts_is_named_alike_everywhere(drafter, draft, told):
+    settings = Settings(num_draft_tokens="auto", temperature=0.5, rule="rejection")
+    header = Header(main=ModelInfo(name="m"), draft=draft, drafter=drafter, rule="rejection", settings=settings)
+    info = run_info(header)
+    assert (info["draft"], info["drafter"], info["num_draft_tokens"]) == (told, drafter, "auto")
+    html, title = trace_html(Trace(header)), trace_figure(Trace(header)).layout.title.text
+    assert title == f"m with {told or 'no draft'}" and title in html
+    assert ("draft length auto, temperature 0.5, rule rejection" in html) == bool(told)
+    assert "p_min" not in html
+
+
 def test_every_row_of_the_statistics_says_what_it_means():
     trace = Trace(Header(main=ModelInfo(name="m")))
     trace.add(Round(index=0, start=0, drafted=(1,), sent=1, accepted=1, closing=1, verify_seconds=0.5))
     rows = {row["key"]: row for row in stats_rows(trace.stats)}
     assert rows["tokens_per_second"]["value"] == "4.0"
     assert rows["draft_acceptance_rate"]["value"] == "100.0 %"
+    assert rows["mean_draft_length"]["value"] == "1.00"
     assert "speedup" not in rows
     assert all(row["help"] for row in rows.values())
