@@ -4,40 +4,52 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import psutil
+
+T = TypeVar("T")
 
 PROMPTS = Path(__file__).parent / "prompts.jsonl"
 RESAMPLES = 10_000
 
 
+def by_category() -> dict[str, list[str]]:
+    """Return the prompts' first turns by Spec-Bench's categories and our own, `repetition`."""
+    texts: dict[str, list[str]] = {}
+    for line in PROMPTS.read_text().splitlines():
+        row = json.loads(line)
+        texts.setdefault(row["category"], []).append(row["turns"][0])
+    return texts
+
+
 def prompts(n: int) -> list[str]:
-    """Return first turns of `n` of the prompts, spread over their categories."""
-    rows = [json.loads(line) for line in PROMPTS.read_text().splitlines()]
-    by_category: dict[str, list[str]] = {}
-    for row in rows:
-        by_category.setdefault(row["category"], []).append(row["turns"][0])
+    """Return `n` of the prompts, spread over their categories."""
+    waiting = by_category()
     taken: list[str] = []
-    while len(taken) < n and any(by_category.values()):
-        for texts in by_category.values():
+    while len(taken) < n and any(waiting.values()):
+        for texts in waiting.values():
             if texts and len(taken) < n:
                 taken.append(texts.pop(0))
     return taken
 
 
-def interleave(a: Callable[[], float], b: Callable[[], float], repeats: int) -> tuple[list[float], list[float]]:
-    """Run two ways in the order ABBA, `repeats` times; return what each measured."""
-    of_a: list[float] = []
-    of_b: list[float] = []
+def in_turn(ways: Mapping[str, Callable[[], T]], repeats: int) -> dict[str, list[T]]:
+    """Run all ways one after another and then in reverse (two ways: ABBA), `repeats` times; return what each gave."""
+    results: dict[str, list[T]] = {name: [] for name in ways}
     for _ in range(repeats):
-        of_a.append(a())
-        of_b.append(b())
-        of_b.append(b())
-        of_a.append(a())
-    return of_a, of_b
+        for name in (*ways, *reversed(ways)):
+            results[name].append(ways[name]())
+    return results
+
+
+def interleave(a: Callable[[], T], b: Callable[[], T], repeats: int) -> tuple[list[T], list[T]]:
+    """Run two ways in the order ABBA, `repeats` times; return what each measured."""
+    results = in_turn({"a": a, "b": b}, repeats)
+    return results["a"], results["b"]
 
 
 def geometric_mean_interval(ratios: Sequence[float], seed: int = 0) -> tuple[float, float, float]:

@@ -6,35 +6,6 @@ import pytest
 
 import specviz as sv
 
-PRESETS = (
-    "Write a quicksort algorithm in Python. Write code only.",
-    "Explain the Pythagorean theorem",
-    "Plan a 1 day trip to DC",
-)
-PROMPTS = (
-    *PRESETS,
-    "What is the capital of France, and what is it known for?",
-    "Write a haiku about the sea.",
-    "Summarise the plot of Romeo and Juliet in three sentences.",
-    "Translate to Spanish: The train leaves at seven in the morning.",
-    "List ten fruits, one per line.",
-    "What is 17 times 23? Show the steps.",
-    "Write a Python function that checks whether a string is a palindrome.",
-    "Explain how a refrigerator works to a ten-year-old.",
-    "Give me a recipe for pancakes.",
-    "Why is the sky blue?",
-    "Write an email asking my landlord to repair the heating.",
-    "Count from one to thirty in words.",
-    "What are the differences between TCP and UDP?",
-    "Tell me a short story about a dragon who is afraid of fire.",
-    "Repeat the following sentence five times: The quick brown fox jumps over the lazy dog.",
-    "Write an SQL query that returns the three customers with the highest total orders.",
-    "What happened in 1969? Name three events.",
-    "Describe the taste of a lemon without using the word sour.",
-    "Name the planets of the solar system and one fact about each.",
-    "Éla: comment dit-on « bonjour » en japonais (日本語) et en grec?",
-)
-
 
 def pytest_collection_modifyitems(items):
     """Run the browser tests last, so that what they show has been tested before."""

@@ -3,7 +3,7 @@
 import pytest
 
 import specviz as sv
-from tests.conftest import PROMPTS
+from tests.greedy import PROMPTS, margin_at_first_difference
 
 MAX_TOKENS = 128
 TIE_LOGITS = 0.05
@@ -40,16 +40,3 @@ def test_the_16_bit_main_differs_at_ties_only(capsys):
     with capsys.disabled():
         print(f"\n16-bit main: {len(ties)} of {len(PROMPTS)} texts differ, at margins {[round(m, 4) for _, m in ties]}")
     assert not wrong
-
-
-def margin_at_first_difference(plain, drafted):
-    """Logit margin between the plain run's first and second choice where the texts part; None if they do not."""
-    from math import log
-
-    pairs = zip(plain.token_ids, drafted.token_ids, strict=False)
-    at = next((i for i, (a, b) in enumerate(pairs) if a != b), None)
-    if at is None:
-        assert len(plain) == len(drafted)
-        return None
-    (_, first), (_, second) = plain.rounds[at].main_top[0][:2]
-    return log(first) - log(second)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from specviz.decoding import Distribution, Draft, EvaluationStopped, Look, Policy
+from specviz.decoding import Certainty, Distribution, Draft, EvaluationStopped, Look, Policy
 from specviz.trace import Pieces
 
 END = 0
@@ -46,7 +46,7 @@ class ToyMain:
     def distribution(self, i: int) -> Distribution:
         row = self.table[self.last_pass[i]]
         if self.greedy:
-            return Distribution.one(int(row.argmax()))
+            return Certainty(int(row.argmax()))
         return Distribution(np.arange(len(row)), row)
 
     def probability(self, i: int, token: int) -> float:

@@ -5,7 +5,7 @@ sampled from), `policies.py` and `auto.py` (how much is drafted).
 """
 
 from specviz.decoding.auto import Auto, Experience
-from specviz.decoding.distribution import Distribution, distribution
+from specviz.decoding.distribution import Certainty, Distribution, distribution
 from specviz.decoding.engine import NO_DRAFT, Draft, Drafter, EvaluationStopped, MainModel, NoDrafter
 from specviz.decoding.loop import decode
 from specviz.decoding.policies import (
@@ -26,6 +26,7 @@ __all__ = [
     "NO_DRAFT",
     "RULES",
     "Auto",
+    "Certainty",
     "Distribution",
     "Draft",
     "Drafter",

@@ -7,33 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from specviz.trace import Settings
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 Ids = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Distribution:
     """Probabilities of the tokens `ids` (ascending, each once); all other tokens have none.
 
     Attributes
     ----------
     ids : integers, shape (n,)
-    probabilities : float64, shape (n,), sums to 1
+    probabilities : floats, shape (n,), sum to 1
     """
 
     ids: Ids
     probabilities: Floats
-
-    @classmethod
-    def one(cls, token: int) -> Distribution:
-        """Return the certainty of one token: greedy decoding, or a drafter without probabilities."""
-        return cls(np.array([token]), np.array([1.0]))
 
     def probability(self, token: int) -> float:
         """Return a token's probability."""
@@ -42,7 +38,7 @@ class Distribution:
 
     def draw(self, u: float) -> int:
         """Return the token at `u` (0 <= u < 1) of the cumulative distribution."""
-        cumulative = np.cumsum(self.probabilities)
+        cumulative = np.cumsum(self.probabilities, dtype=np.float64)
         i = int(np.searchsorted(cumulative, u * cumulative[-1], side="right"))
         return int(self.ids[min(i, len(self.ids) - 1)])
 
@@ -51,11 +47,41 @@ class Distribution:
 
         Where the difference is nothing but rounding, return this distribution.
         """
-        at = np.searchsorted(other.ids, self.ids).clip(max=len(other.ids) - 1)
-        taken = np.where(other.ids[at] == self.ids, other.probabilities[at], 0.0)
+        if other.ids is self.ids:
+            taken = other.probabilities
+        else:
+            at = np.searchsorted(other.ids, self.ids).clip(max=len(other.ids) - 1)
+            taken = np.where(other.ids[at] == self.ids, other.probabilities[at], 0.0)
         left = np.maximum(self.probabilities - taken, 0.0)
-        total = left.sum()
+        total = left.sum(dtype=np.float64)
         return Distribution(self.ids, left / total) if total > 1e-12 else self
+
+
+class Certainty(Distribution):
+    """All of the probability on one token: greedy decoding, or a drafter without probabilities. Makes no arrays."""
+
+    token: int
+
+    def __init__(self, token: int) -> None:
+        object.__setattr__(self, "token", token)
+
+    @property
+    def ids(self) -> Ids:
+        """The token, shape (1,)."""
+        return np.array([self.token])
+
+    @property
+    def probabilities(self) -> Floats:
+        """One, shape (1,)."""
+        return np.array([1.0])
+
+    def probability(self, token: int) -> float:
+        """Return 1 for the token, 0 for all others."""
+        return float(token == self.token)
+
+    def draw(self, u: float) -> int:
+        """Return the token."""
+        return self.token
 
 
 def distribution(
@@ -80,7 +106,7 @@ def distribution(
         seen = np.unique(np.asarray(recent[-settings.repeat_last_n :], int))
         x[seen] = np.where(x[seen] > 0, x[seen] / settings.repeat_penalty, x[seen] * settings.repeat_penalty)
     if settings.temperature == 0:
-        return Distribution.one(int(x.argmax()))
+        return Certainty(int(x.argmax()))
     order = np.argsort(-x, kind="stable")
     order = order[np.isfinite(x[order])]
     if settings.top_k > 0:
@@ -92,6 +118,14 @@ def distribution(
         order = order[x[order] >= x[order[0]] + np.log(settings.min_p)]
     order = np.sort(order)
     return Distribution(order, _softmax(x[order] / settings.temperature))
+
+
+@lru_cache(maxsize=8)
+def all_ids(n: int) -> Ids:
+    """Return 0 .. n - 1, the same array for the same n: what two models may draw is compared by identity first."""
+    ids = np.arange(n)
+    ids.setflags(write=False)
+    return ids
 
 
 def _softmax(x: Floats) -> Floats:

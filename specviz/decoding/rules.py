@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from numpy.random import Generator
 
-from specviz.decoding.distribution import Distribution
+from specviz.decoding.distribution import Certainty, Distribution
 from specviz.decoding.engine import Draft, MainModel
 
 
@@ -62,7 +62,7 @@ def chance(main: MainModel, draft: Draft, i: int) -> float:
 
 
 def _q(draft: Draft, i: int) -> Distribution:
-    return draft.distributions[i] if draft.distributions else Distribution.one(draft.ids[i])
+    return draft.distributions[i] if draft.distributions else Certainty(draft.ids[i])
 
 
 RULES: dict[str, Rule] = {"match": match, "rejection": rejection}

@@ -22,6 +22,8 @@ from specviz.engines.registry import make_engine
 from specviz.engines.service import Service
 
 PARENT_CHECK_SECONDS = 2.0
+SEND_SECONDS = 0.016
+"""Between two writes of replies: a frame of a screen."""
 
 
 def main() -> None:
@@ -52,11 +54,19 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _write(file: BinaryIO, replies: queue.SimpleQueue[m.Reply]) -> None:
-    """Send replies while the engine computes: a write wakes the reader, which can take the engine's core from it."""
+    """Send replies from a thread of its own, several together.
+
+    A write wakes the kernel's thread, and that may take the core from the engine; a `put` that wakes this thread costs
+    the engine time too. So this thread sleeps after each write, and a reply is on its way within 16 ms.
+    """
     encoder = msgspec.msgpack.Encoder()
     try:
         while True:
-            m.write_frame(file, encoder.encode(replies.get()))
+            m.write_frame(file, encoder.encode(replies.get()), flush=False)
+            while not replies.empty():
+                m.write_frame(file, encoder.encode(replies.get()), flush=False)
+            file.flush()
+            time.sleep(SEND_SECONDS)
     except OSError:
         os._exit(0)
 

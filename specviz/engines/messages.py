@@ -146,10 +146,11 @@ class Failed(Struct, frozen=True, kw_only=True, tag=True):
 Reply = Phase | Loaded | Happened | Tokens | Done | Failed
 
 
-def write_frame(file: BinaryIO, data: bytes) -> None:
-    """Write one frame and flush it."""
+def write_frame(file: BinaryIO, data: bytes, *, flush: bool = True) -> None:
+    """Write one frame; without `flush` it may wait in the buffer for the next one."""
     file.write(_LENGTH.pack(len(data)) + data)
-    file.flush()
+    if flush:
+        file.flush()
 
 
 def read_frame(file: BinaryIO) -> bytes | None:

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import msgspec
 
-from specviz.decoding import Drafter, Experience, MainModel, NoDrafter, decode, policy_of
+from specviz.decoding import Drafter, Experience, FixedLength, MainModel, NoDrafter, Policy, decode, policy_of
 from specviz.engines import messages as m
 from specviz.engines.chat import Message, render_chat
 from specviz.engines.errors import EngineError, PromptError
@@ -155,12 +155,13 @@ class Service:
                     f"the prompt has {len(prompt):,} tokens, but the context of {main_info.name} holds {main.n_ctx:,} "
                     "with the answer; shorten it or load the model with a larger n_ctx"
                 )
-            if settings.num_draft_tokens == 0:
+            policy: Policy = FixedLength(0)
+            if settings.num_draft_tokens == 0 or not (pair.draft or pair.ngram):
                 draft_info = None
-            elif draft_info is not None:
-                drafter = engine.drafter(pair, settings, stopped)
-            elif pair.ngram:
-                drafter = NGramDrafter()
+            else:
+                drafter = NGramDrafter() if pair.ngram else engine.drafter(pair, settings, stopped)
+                key = (pair, settings.rule, settings.temperature)
+                policy = policy_of(settings, self._experience.setdefault(key, Experience()))
             happened(
                 Header(
                     created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -178,8 +179,6 @@ class Service:
                 )
             )
             self._reply(m.Phase(id=request.id, phase="prefill", detail=f"{len(prompt):,} tokens"))
-            key = (pair, settings.rule, settings.temperature)
-            policy = policy_of(settings, self._experience.setdefault(key, Experience()))
             self._run(decode(main, drafter, prompt, settings, policy, stopped=stopped), happened)
         finally:
             main.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from specviz.trace.events import Baseline, Round
-from specviz.trace.stats import ratio
+from specviz.trace.stats import acceptance_rate, ratio
 
 WINDOW = 16
 """Rounds of the rolling curves."""
@@ -33,8 +33,8 @@ class Curves:
     """
 
     def __init__(self, window: int = WINDOW) -> None:
-        self._last: deque[tuple[int, int, int, float]] = deque(maxlen=window)
-        self._tokens = self._drafted = self._accepted = 0
+        self._last: deque[tuple[int, int, int, int, float]] = deque(maxlen=window)
+        self._tokens = self._drafted = self._sent = self._accepted = 0
         self._seconds = 0.0
         self._plain: float | None = None
         self._plain_tokens = 0
@@ -48,19 +48,20 @@ class Curves:
 
     def add(self, round: Round) -> Row:
         """Return the row of this round."""
-        entry = (len(round.emitted), len(round.drafted), round.accepted, round.seconds)
+        entry = (len(round.emitted), len(round.drafted), round.sent, round.accepted, round.seconds)
         self._last.append(entry)
         self._tokens += entry[0]
         self._drafted += entry[1]
-        self._accepted += entry[2]
-        self._seconds += entry[3]
-        tokens, drafted, accepted, seconds = (sum(column) for column in zip(*self._last, strict=True))
+        self._sent += entry[2]
+        self._accepted += entry[3]
+        self._seconds += entry[4]
+        tokens, drafted, sent, accepted, seconds = (sum(column) for column in zip(*self._last, strict=True))
         speed, speed_now = ratio(self._tokens, self._seconds), ratio(tokens, seconds)
         pooled = ratio(self._plain_tokens, self._plain_seconds)
         return (
             self._tokens,
-            ratio(accepted, drafted),
-            ratio(self._accepted, self._drafted),
+            acceptance_rate(accepted, drafted, sent),
+            acceptance_rate(self._accepted, self._drafted, self._sent),
             speed_now,
             speed,
             self._plain,

@@ -108,6 +108,11 @@ def ratio(numerator: float, denominator: float) -> float | None:
     return numerator / denominator if denominator else None
 
 
+def acceptance_rate(accepted: int, drafted: int, sent: int) -> float | None:
+    """Return accepted / drafted; None where nothing was sent: a draft that was never compared was not refused."""
+    return ratio(accepted, drafted) if sent else None
+
+
 class Stats(Struct, frozen=True, kw_only=True):
     """Statistics of a trace. The first nine fields are LM Studio's, name by name.
 
@@ -137,7 +142,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     unsent: int
     past_end: int
     draft_acceptance_rate: float | None
-    """accepted / drafted (LM Studio's and vLLM's rate)."""
+    """accepted / drafted (LM Studio's and vLLM's rate); None where nothing drafted was sent."""
     mean_acceptance_length: float | None
     """1 + accepted / drafting rounds (vLLM; the bonus or correction counts as one)."""
     alpha: float | None
@@ -182,7 +187,7 @@ class Stats(Struct, frozen=True, kw_only=True):
             discarded=tally.discarded,
             unsent=tally.unsent,
             past_end=tally.past_end,
-            draft_acceptance_rate=ratio(tally.accepted, tally.drafted),
+            draft_acceptance_rate=acceptance_rate(tally.accepted, tally.drafted, tally.drafted - tally.unsent),
             mean_acceptance_length=None if acceptance_length is None else 1 + acceptance_length,
             alpha=ratio(tally.accepted, tally.accepted + tally.rejecting_rounds),
             tokens_per_round=ratio(tally.tokens, tally.rounds),

@@ -42,6 +42,7 @@ class Model:
         self.vocab = lib.llama_model_get_vocab(self.handle)
         self.n_vocab: int = lib.llama_vocab_n_tokens(self.vocab)
         self._pieces: dict[int, bytes] = {}
+        self._buffer: ctypes.Array[ctypes.c_char] = ctypes.create_string_buffer(256)
 
     @cached_property
     def info(self) -> ModelInfo:
@@ -90,14 +91,11 @@ class Model:
         """Return the bytes of a token; of a control token its name."""
         piece = self._pieces.get(token)
         if piece is None:
-            size = 64
-            while True:
-                buffer = ctypes.create_string_buffer(size)
-                n = self.lib.llama_token_to_piece(self.vocab, token, buffer, size, 0, True)
-                if n >= 0:
-                    break
-                size = -n
-            piece = self._pieces[token] = buffer.raw[:n]
+            n = self.lib.llama_token_to_piece(self.vocab, token, self._buffer, len(self._buffer), 0, True)
+            if n < 0:
+                self._buffer = ctypes.create_string_buffer(-n)
+                return self.piece(token)
+            piece = self._pieces[token] = self._buffer.raw[:n]
         return piece
 
     def is_control(self, token: int) -> bool:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from specviz.decoding import NO_DRAFT, Distribution, Draft, Look, Policy, sampled_draft
+from specviz.decoding import NO_DRAFT, Certainty, Distribution, Draft, Look, Policy, sampled_draft
+from specviz.decoding.distribution import all_ids
 from specviz.engines.llamacpp.context import Context, Logits
 from specviz.engines.llamacpp.model import Model
 from specviz.trace import Pieces, Settings
@@ -98,7 +99,7 @@ class NativeSampler:
         self._banned = sorted(model.end_tokens) if settings.ignore_eos else []
         if n_allowed is not None and n_allowed < model.n_vocab:
             self._banned += [id for id in range(n_allowed, model.n_vocab) if id not in self._banned]
-        self._all = np.arange(model.n_vocab)
+        self._all = all_ids(model.n_vocab)
         self._chain = None
         if settings.temperature > 0 and (settings.top_k > 0 or settings.top_p < 1 or settings.min_p > 0):
             self._data = np.zeros(model.n_vocab, dtype=[("id", np.int32), ("logit", np.float32), ("p", np.float32)])
@@ -125,15 +126,16 @@ class NativeSampler:
         """Return what is drawn from; `recent(n)` gives the last n tokens before the one to be drawn."""
         settings = self._settings
         if settings.temperature == 0:
-            return Distribution.one(self.favourite(row, recent))
+            return Certainty(self.favourite(row, recent))
         logits = self._penalised(row.logits, recent)
         ids = self._all
         if self._chain is not None:
             ids, logits = self._filtered(logits)
-        scaled = logits.astype(np.float64) if settings.temperature == 1 else logits / np.float64(settings.temperature)
-        scaled -= scaled.max()
+        scaled = logits - logits.max()
+        if settings.temperature != 1:
+            scaled /= np.float32(settings.temperature)
         np.exp(scaled, out=scaled)
-        scaled /= scaled.sum()
+        scaled /= scaled.sum(dtype=np.float64)
         return Distribution(ids, scaled)
 
     def _penalised(self, logits: Logits, recent: Recent) -> Logits:
@@ -182,6 +184,7 @@ class LlamaMain:
         self._distributions: dict[int, Distribution] = {}
         self._before = 0
         self._named: set[int] = set()
+        self._control = self.model.control_tokens
 
     def begin(self, prompt: Sequence[int]) -> int:
         """Evaluate all of the prompt but its last token, as far as it is not in the cache."""
@@ -236,7 +239,7 @@ class LlamaMain:
         if not new:
             return None
         self._named |= new
-        return Pieces.of({token: self.model.piece(token) for token in new}, new & self.model.control_tokens)
+        return Pieces.of({token: self.model.piece(token) for token in new}, new & self._control)
 
     def close(self) -> None:
         """Free the sampler; the context stays, with its cache."""
