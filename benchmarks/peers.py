@@ -3,11 +3,8 @@
 All run the libraries that specviz itself runs, so that what differs is what each does around the forward passes: the
 programs are built from the sources in llama-cpp-python's source distribution, but link to the `libllama` and `libggml`
 of the installed package. All get flash attention, a context of 4,096 tokens, the CPU, one thread count for single
-tokens and batches, greedy sampling, and the same prompt tokens in the same passes into an empty cache: all but the last
-in chunks of 512, then the last one. Flash attention on the CPU computes passes of 64 tokens or more in another way, so
-that a prompt that is cut elsewhere has other logits (by as much as 0.9), and now and then another greedy answer. To
-compare texts, specviz has to start from an empty cache too: it keeps the beginning that a prompt shares with the one
-before.
+tokens and batches, greedy sampling, the same prompt tokens, and passes of at most 63 tokens: flash attention on the CPU
+computes wider ones in another way, whose logits depend (by as much as 0.9) on where a prompt is cut.
 """
 
 from __future__ import annotations
@@ -34,6 +31,7 @@ from typing import Any
 
 import platformdirs
 
+from specviz.engines.llamacpp.context import EXACT_WIDTH
 from specviz.engines.llamacpp.model import Model
 
 PACKAGE = "llama-cpp-python"
@@ -171,7 +169,7 @@ def _model_arguments(main: Path, n_threads: int, n_batch: int) -> list[str | Pat
     """
     return [
         *("--model", main, "--offline", "--fit", "off", "--n-gpu-layers", "0", "--flash-attn", "on"),
-        *("--ctx-size", str(N_CTX), "--batch-size", str(n_batch), "--ubatch-size", str(N_BATCH)),
+        *("--ctx-size", str(N_CTX), "--batch-size", str(n_batch), "--ubatch-size", str(EXACT_WIDTH)),
         *("--threads", str(n_threads), "--threads-batch", str(n_threads)),
         *("--samplers", "top_k", "--top-k", "1", "--ignore-eos"),
     ]
@@ -388,7 +386,7 @@ class HighLevel:
             n_gpu_layers=0,
             n_ctx=N_CTX,
             n_batch=N_BATCH,
-            n_ubatch=N_BATCH,
+            n_ubatch=EXACT_WIDTH,
             n_threads=n_threads,
             n_threads_batch=n_threads,
             flash_attn=True,

@@ -143,6 +143,18 @@ def test_continuing_says_what_one_long_answer_says_and_reuses_the_cache(pair):
     assert second.summary.prompt_reused >= len(first.header.prompt_ids) + 22
 
 
+def test_what_was_in_the_cache_before_changes_no_logit(pair):
+    """Passes stay below 64 tokens, from which llama.cpp's flash attention computes differently."""
+    prompt = "Summarise: " + "The river rises in the hills, passes three towns and a mill, and meets the sea. " * 8
+    pair.generate("0", raw=True, max_tokens=1)
+    cold = pair.generate(prompt, max_tokens=24)
+    pair.generate(prompt[:200] + " And then it began to rain.", max_tokens=4)
+    warm = pair.generate(prompt, max_tokens=24)
+    assert cold.summary.prompt_reused < 2 < 20 < warm.summary.prompt_reused < len(warm.header.prompt_ids) - 64
+    assert [token.p for token in warm.tokens] == [token.p for token in cold.tokens]
+    assert warm.token_ids == cold.token_ids
+
+
 def test_a_chat_that_goes_on_reuses_its_prompt(pair):
     chat = [{"role": "user", "content": "Name one fruit."}]
     first = pair.generate(chat, max_tokens=16)

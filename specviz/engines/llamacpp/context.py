@@ -18,6 +18,10 @@ Logits = NDArray[np.float32]
 
 PREFILL_CHUNK = 512
 """Tokens of a prompt evaluated in one call; between calls a stop is looked for."""
+EXACT_WIDTH = 63
+"""From 64 tokens on llama.cpp's flash attention takes another path on a CPU, whose logits differ. Passes stay narrower,
+so that what is said does not depend on which part of a prompt was in the cache. Reading a long prompt takes a sixth
+longer for it."""
 ABORTED = 2
 
 
@@ -25,7 +29,7 @@ class Context:
     """The KV cache of one sequence and the passes that fill it.
 
     `tokens` are exactly the tokens in the cache. Flash attention is on: with it the logits of llama.cpp's CPU kernels
-    do not depend on the width of a pass (for Q4_0, Q4_1 and Q8_0, widths up to 32), without it greedy output drifts.
+    do not depend on the width of a pass (for Q4_0, Q4_1 and Q8_0, widths below 64), without it greedy output drifts.
 
     Parameters
     ----------
@@ -42,7 +46,8 @@ class Context:
         self.model = model
         params = lib.llama_context_default_params()
         params.n_ctx = n_ctx
-        params.n_batch = params.n_ubatch = PREFILL_CHUNK
+        params.n_batch = PREFILL_CHUNK
+        params.n_ubatch = PREFILL_CHUNK if model.n_gpu_layers else EXACT_WIDTH
         params.n_threads = params.n_threads_batch = n_threads
         params.flash_attn_type = (
             lib.LLAMA_FLASH_ATTN_TYPE_ENABLED if flash_attention else lib.LLAMA_FLASH_ATTN_TYPE_DISABLED

@@ -32,6 +32,7 @@ class Model:
     def __init__(self, path: str, *, n_gpu_layers: int = 0, vocab_only: bool = False) -> None:
         self.lib = lib = library()
         self.path = path
+        self.n_gpu_layers = n_gpu_layers
         params = lib.llama_model_default_params()
         params.n_gpu_layers = n_gpu_layers
         params.vocab_only = vocab_only

@@ -267,6 +267,8 @@ class LlamaDrafter:
         self._kept: list[Logits] = []
         """Copies of the logits of this round's positions, in buffers that are used again."""
         self._n_kept = 0
+        self._best: list[int] = []
+        """The most probable token of each of those positions."""
 
     def begin(self, prompt: Sequence[int]) -> int:
         """Evaluate all of the prompt but its last token, as far as it fits and is not in the cache."""
@@ -279,6 +281,7 @@ class LlamaDrafter:
     def draft(self, history: Sequence[int], room: int, policy: Policy) -> Draft:
         """Propose as many tokens as the policy wants; fewer at an end token or the end of the draft's context."""
         self._n_kept = 0
+        self._best.clear()
         room = min(room, self.context.n_ctx - len(history))
         if room < 1:
             return NO_DRAFT
@@ -317,7 +320,7 @@ class LlamaDrafter:
                 shaped.append(distributions[-1].probability(token) if distributions else 1.0)
             if settings.detail:
                 top.append(row.top(settings.n_candidates))
-                self._keep(row.logits)
+                self._keep(row)
             if ended:
                 break
             kept += 1
@@ -329,10 +332,11 @@ class LlamaDrafter:
         decision = policy.decision(ended, kept, looks)
         return Draft(tuple(ids), n_send, tuple(distributions), tuple(qs), tuple(shaped), tuple(top), decision)
 
-    def _keep(self, logits: Logits) -> None:
+    def _keep(self, row: Row) -> None:
         if self._n_kept == len(self._kept):
-            self._kept.append(np.empty_like(logits))
-        np.copyto(self._kept[self._n_kept], logits)
+            self._kept.append(np.empty_like(row.logits))
+        np.copyto(self._kept[self._n_kept], row.logits)
+        self._best.append(row.best)
         self._n_kept += 1
 
     @staticmethod
@@ -359,4 +363,6 @@ class LlamaDrafter:
         if i >= self._n_kept or token >= self.model.n_vocab:
             return None
         logits = self._kept[i]
+        if token == self._best[i]:
+            return 1
         return 1 + int(np.count_nonzero(logits > logits[token]))
