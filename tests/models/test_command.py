@@ -1,0 +1,86 @@
+"""`specviz models`, called as the command's parser calls it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import pytest
+
+from specviz.models.command import add_models_command
+from specviz.models.library import ModelNotFoundError
+from tests.models.files import WORDS, with_token, write_vocabulary
+from tests.tiny import write_model
+
+
+@pytest.fixture
+def run(tmp_path, capsys):
+    """Run the command with a folder of models; return its status and what it printed."""
+    (tmp_path / "models").mkdir()
+    write_model(tmp_path / "models" / "tiny-a.gguf", 1)
+    write_model(tmp_path / "models" / "tiny-b.gguf", 2)
+    write_vocabulary(tmp_path / "models" / "words\x1b[2J.gguf")
+
+    def run(*words):
+        parser = argparse.ArgumentParser()
+        add_models_command(parser.add_subparsers())
+        arguments = parser.parse_args(["models", *map(str, words), "--folder", str(tmp_path / "models")])
+        status = arguments.run(arguments)
+        return status, capsys.readouterr().out
+
+    return run
+
+
+def test_list(run):
+    status, text = run()
+    rows = {row[0]: row for row in (line.split("\t") for line in text.splitlines())}
+    assert status == 0 and "\x1b" not in text
+    assert rows["tiny-a"] == ["tiny-a", "GGUF", "0 M", "F32", "0 MB", "30", "folder", ""]
+    assert rows["SmolLM2-135M-Instruct.Q4_1"][1:] == ["GGUF", "135 M", "Q4_1", "98 MB", "49,152", "demo", ""]
+    assert rows["words�[2J"][-1] == "vocabulary"
+
+
+def test_list_as_json(run):
+    cards = {card["name"]: card for card in json.loads(run("--json")[1])}
+    assert cards["tiny-a"]["tokenizer"]["n_vocab"] == 30 and cards["tiny-a"]["damaged"] == ""
+
+
+def test_check_by_name(run):
+    status, text = run("check", "Q4_1", "draft-17m")
+    assert status == 0
+    assert text.splitlines() == [
+        "SmolLM2-135M-Instruct-draft-17m.Q4_0 can draft for SmolLM2-135M-Instruct.Q4_1: "
+        "their vocabularies are the same",
+        "llama.cpp's rule: accepts the pair; MLX's rule: accepts the pair",
+    ]
+    status, text = run("check", "Q4_1", "tiny-a")
+    assert status == 1 and "their vocabularies have 49,152 and 30 tokens" in text
+    assert text.splitlines()[0] == "tiny-a cannot draft for SmolLM2-135M-Instruct.Q4_1:"
+
+
+def test_check_by_path_as_json(run, tmp_path):
+    paths = [
+        write_vocabulary(tmp_path / "main.gguf"),
+        write_vocabulary(tmp_path / "draft.gguf", with_token(3, "other")),
+    ]
+    status, text = run("check", *paths, "--json")
+    verdict = json.loads(text)
+    assert status == 0 and (verdict["strictness"], verdict["sizes"]) == ("rule", [len(WORDS)] * 2)
+    assert verdict["first_difference"] == {"id": 3, "main": "w3", "draft": "other"}
+
+
+def test_names_that_mean_none_or_several(run):
+    with pytest.raises(ModelNotFoundError, match="'tiny' may mean several models: tiny-a, tiny-b"):
+        run("check", "tiny", "Q4_1")
+    with pytest.raises(ModelNotFoundError, match="there is no model 'none such'"):
+        run("check", "none such", "Q4_1")
+
+
+def test_pairs(run):
+    _, text = run("pairs")
+    (line,) = [line for line in text.splitlines() if line.startswith("SmolLM2-135M-Instruct.Q4_1: ")]
+    assert [name[-8:] for name in line.partition(": ")[2].split(", ")] == ["12m.Q4_0", "17m.Q4_0", "22m.Q4_0"]
+    assert "tiny-a: no smaller model that fits" in text.splitlines()
+    drafts = json.loads(run("pairs", "--json")[1])
+    (tiny,) = [value for path, value in drafts.items() if path.endswith("tiny-a.gguf")]
+    assert len(tiny) == 1 and tiny[0].endswith("tiny-b.gguf")
