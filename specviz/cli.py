@@ -26,6 +26,8 @@ SETTINGS = (
     "rule",
     "num_draft_tokens",
     "p_min",
+    "n_min",
+    "entropy_max",
     "seed",
 )
 LEGEND = {"a": "accepted", "c": "correction", "b": "bonus"}
@@ -53,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from specviz import __version__
+    from specviz.models.command import add_models_command
 
     parser = argparse.ArgumentParser(prog="specviz", description="Explore speculative decoding.")
     parser.add_argument("--version", action="version", version=f"specviz {__version__}")
@@ -73,14 +76,14 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--draft",
         default="auto",
-        help="the same for the draft; none: plain decoding (default: the demo draft)",
+        help="the same for the draft; ngram: lookup without a model; none: plain decoding (default: the demo draft)",
     )
     add(
         "--num-draft-tokens",
-        type=int,
+        type=lambda text: text if text == "auto" else int(text),
         default=4,
         metavar="K",
-        help="tokens drafted in a round (default: %(default)s)",
+        help="tokens drafted in a round; auto: as many as pay (default: %(default)s)",
     )
     add(
         "--p-min",
@@ -89,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="P",
         help="stop drafting below this draft probability (default: 0)",
     )
+    add("--n-min", type=int, default=0, metavar="K", help="drop drafts that are shorter (default: 0)")
+    add("--entropy-max", type=float, metavar="H", help="stop drafting above this entropy, in nats (default: never)")
     add(
         "--max-tokens",
         type=int,
@@ -109,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--show-rejected", action="store_true", help="show dropped tokens in place, struck through")
     add("--trace", metavar="FILE", help="save the trace (JSON lines)")
     add("--json", action="store_true", help="print one object with text, token_ids and stats instead")
+    add_models_command(commands)
     return parser
 
 
