@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--num-draft-tokens",
-        type=lambda text: text if text == "auto" else int(text),
+        type=draft_length,
         default=4,
         metavar="K",
         help="tokens drafted in a round; auto: as many as pay (default: %(default)s)",
@@ -116,6 +116,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", action="store_true", help="print one object with text, token_ids and stats instead")
     add_models_command(commands)
     return parser
+
+
+def draft_length(text: str) -> int | str:
+    """Read a draft length; argparse names this function where it cannot."""
+    return text if text == "auto" else int(text)
 
 
 def _generate(arguments: argparse.Namespace) -> int:

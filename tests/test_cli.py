@@ -104,3 +104,28 @@ def test_a_reader_that_goes_away_is_no_error_of_ours():
     command = " ".join(f"'{part}'" for part in [*COMMAND, "--max-tokens", "200"])
     done = subprocess.run(f"{command} | head -c 5", shell=True, capture_output=True, text=True, timeout=60, check=False)
     assert "Traceback" not in done.stderr and "Exception" not in done.stderr
+
+
+def test_the_automatic_length_and_lookup_can_be_asked_for(quick_pair):
+    expected = quick_pair.generate("Tell me a story", max_tokens=24, draft=None).token_ids
+    for settings in (["--num-draft-tokens", "auto"], ["--draft", "ngram"], ["--n-min", "2", "--entropy-max", "1.5"]):
+        done = run("--max-tokens", "24", "--json", *settings)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["token_ids"] == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--num-draft-tokens", "many"], "invalid draft_length value: 'many'"),
+        (["--num-draft-tokens", "10000"], "num_draft_tokens must be from 0 to 64, got 10000"),
+        (["--num-draft-tokens", "auto", "--p-min", "0.5"], "p_min, n_min and entropy_max need a draft length"),
+        (["--temperature", "-1"], "temperature must be from 0 to 100, got -1.0"),
+        (["--top-p", "2"], "top_p must be from 0 to 1, got 2.0"),
+        (["--seed", "99999999999"], "seed must be from 0 to"),
+    ],
+)
+def test_bad_settings_are_one_sentence_before_any_model_runs(arguments, sentence):
+    done = run(*arguments)
+    assert done.returncode != 0 and done.stdout == ""
+    assert sentence in done.stderr.strip().splitlines()[-1]

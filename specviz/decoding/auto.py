@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 
 LONGEST = 16
 """Tokens of the longest draft."""
-CALIBRATED = (1, 2, 3, 5, 8, 12, LONGEST + 1)
+CALIBRATED = (1, 2, 3, 4, 5, 6, 7, 9, 13, LONGEST + 1)
 """Widths that are measured before a pair's first round; those between are interpolated."""
 DRIFT = 0.3
 """How far one pass moves the pace of all widths."""
@@ -41,11 +41,14 @@ AFTER_BONUS, AFTER_OTHER = N_CLASSES, N_CLASSES + 1
 """Two more predecessors of a position: it is the first of a round, after one that was accepted whole or any other."""
 STEPS, RATIO = 24, 0.85
 """Grid of the chance that all tokens so far are accepted: 1, 0.85, 0.85^2 ..."""
-MEMORY = 0.998
-"""How much a count is worth after one more of its kind: the last 500 matter."""
+MEMORY, START_MEMORY = 0.998, 0.97
+"""How much a count is worth after one more of its kind: the last 500 matter; of first positions the last 30."""
+START_WEIGHT = 8.0
+"""What earlier texts say of a new one's first positions, in observations: texts differ in how easy they are."""
 PROBE_SHARE = 0.007
 """Part of the time that may go into drafts that are only compared, not sent, while drafting does not pay."""
-FIRST_PROBES = 6
+FIRST_PROBES = 4
+"""More of them at the beginning of a text."""
 PLAN_EVERY = 8
 """Drafts between two plans, once much has been learned: a plan takes a fifth of a millisecond."""
 
@@ -103,7 +106,13 @@ class Experience:
         self.drafts = 0
         self.rate = 0.0
         """Best tokens per second that drafting (or not) promises: lambda."""
-        self.seconds = self.probe_seconds = 0.0
+        self.last = AFTER_OTHER
+
+    def begin(self) -> None:
+        """Get ready for another text: how confidence goes on is known, how easy the text is not."""
+        starts = self.follows[[AFTER_BONUS, AFTER_OTHER]]
+        total = starts.sum(axis=1, keepdims=True)
+        self.follows[[AFTER_BONUS, AFTER_OTHER]] = starts * np.minimum(1, START_WEIGHT / np.maximum(total, 1e-9))
         self.last = AFTER_OTHER
 
     @property
@@ -133,7 +142,7 @@ class Experience:
         """Count the classes of a draft's positions."""
         before = self.last
         for one in classes:
-            self.follows[before] *= MEMORY
+            self.follows[before] *= START_MEMORY if before >= N_CLASSES else MEMORY
             self.follows[before, one] += 1
             before = one
 
@@ -165,6 +174,8 @@ class Auto(Policy):
         self._probing = False
         self._learned = 0
         """Drafts since the last plan."""
+        self._seconds = self._probe_seconds = 0.0
+        experience.begin()
         self._accept = experience.acceptance()
         self._costs = np.zeros(LONGEST + 1)
         self._go_on = np.zeros((LONGEST + 1, N_CLASSES + 2, STEPS))
@@ -246,9 +257,8 @@ class Auto(Policy):
         return float(row[low] + (at - low) * (row[high] - row[low]))
 
     def _probe_is_due(self) -> bool:
-        x = self._experience
-        allowed = FIRST_PROBES * x.draft_seconds + PROBE_SHARE * x.seconds
-        return x.probe_seconds <= allowed
+        allowed = FIRST_PROBES * self._experience.draft_seconds + PROBE_SHARE * self._seconds
+        return self._probe_seconds <= allowed
 
     def decision(self, ended: str, kept: int, looks: Sequence[Look]) -> Decision:
         """Return the estimates that the round was decided on."""
@@ -266,14 +276,14 @@ class Auto(Policy):
     def learn(self, feedback: Feedback) -> None:
         """Learn costs, acceptance, and how confidence goes from one position to the next."""
         round, x = feedback.round, self._experience
-        x.seconds += round.seconds
+        self._seconds += round.seconds
         x.verify.add(1 + round.sent, round.verify_seconds)
         if round.drafted:
             x.draft.append(round.draft_seconds / len(round.drafted))
             x.drafts += 1
             x.learn_classes(self._classes)
             if self._probing:
-                x.probe_seconds += round.draft_seconds
+                self._probe_seconds += round.draft_seconds
         for one, chance in zip(self._classes, feedback.chances, strict=False):
             x.learn_outcome(one, chance)
         whole = round.sent > 0 and not round.refused

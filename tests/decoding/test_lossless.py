@@ -274,6 +274,40 @@ def test_n_gram_drafts_through_llama_cpp(tiny, rule, policy):
     assert accepted > 0, "drafting took part"
 
 
+@pytest.fixture(scope="module")
+def two_tokens(pair):
+    """On the real pair: the exact distribution of the first two tokens of an answer, four to choose from each time."""
+
+    def next_token(prompt):
+        (round,) = pair.generate(prompt, max_tokens=1, draft=None, n_candidates=4, **REAL).rounds
+        total = sum(p for _, p in round.main_top[0])
+        return {id: p / total for id, p in round.main_top[0]}
+
+    first = next_token(REAL_PROMPT)
+    starts = {}
+    for seed in range(2000):
+        if len(starts) == len(first):
+            break
+        trace = pair.generate(REAL_PROMPT, max_tokens=1, draft=None, seed=seed, **REAL)
+        starts[trace.token_ids[0]] = trace
+    return {(a, b): first[a] * p for a, trace in starts.items() for b, p in next_token(trace).items()}
+
+
+REAL_PROMPT = "Tell me a story"
+REAL = {"temperature": 1.0, "top_k": 4, "ignore_eos": True}
+
+
+@pytest.mark.parametrize("rule", ["match", "rejection"])
+def test_on_the_real_pair(pair, two_tokens, rule):
+    counts, accepted = Counter(), 0
+    for seed in range(300):
+        trace = pair.generate(REAL_PROMPT, max_tokens=3, num_draft_tokens=2, rule=rule, seed=seed, detail=False, **REAL)
+        counts[tuple(trace.token_ids[:2])] += 1
+        accepted += trace.stats.accepted_draft_tokens_count
+    check_goodness_of_fit(counts, two_tokens)
+    assert accepted > 100, "drafting took part"
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
