@@ -175,6 +175,9 @@ class Auto(Policy):
         self._learned = 0
         """Drafts since the last plan."""
         self._seconds = self._probe_seconds = 0.0
+        self._abreast = True
+        """Whether the draft has evaluated all but the last round: after plain rounds it has to catch up, which is not
+        what a drafted token costs."""
         experience.begin()
         self._accept = experience.acceptance()
         self._costs = np.zeros(LONGEST + 1)
@@ -279,7 +282,8 @@ class Auto(Policy):
         self._seconds += round.seconds
         x.verify.add(1 + round.sent, round.verify_seconds)
         if round.drafted:
-            x.draft.append(round.draft_seconds / len(round.drafted))
+            if self._abreast:
+                x.draft.append(round.draft_seconds / len(round.drafted))
             x.drafts += 1
             x.learn_classes(self._classes)
             if self._probing:
@@ -288,6 +292,8 @@ class Auto(Policy):
             x.learn_outcome(one, chance)
         whole = round.sent > 0 and not round.refused
         x.last = AFTER_BONUS if whole else AFTER_OTHER
-        self._learned += bool(round.drafted)
-        if self._learned >= min(1 + x.drafts // 8, PLAN_EVERY):
+        self._abreast = bool(round.drafted)
+        self._learned += self._abreast
+        due = 1 if self._probing else min(1 + x.drafts // 8, PLAN_EVERY)
+        if self._learned >= due:
             self._plan()
