@@ -27,11 +27,6 @@ class Run:
     overhead: float = 0.0
     """Seconds outside the models' passes and the drafting."""
 
-    @property
-    def speed(self) -> float:
-        """Tokens per second."""
-        return self.n_tokens / self.seconds
-
 
 def ours(pair: sv.Pair, prompt: str, n_tokens: int, **settings: object) -> Run:
     """Generate with specviz."""
@@ -40,7 +35,7 @@ def ours(pair: sv.Pair, prompt: str, n_tokens: int, **settings: object) -> Run:
 
 
 def theirs(run: peers.PeerRun) -> Run:
-    """Take a peer's figures; of a round they do not tell, but count as many as ours for the same draft."""
+    """Take a peer's figures, which do not tell rounds."""
     return Run(run.n_tokens, run.seconds)
 
 
