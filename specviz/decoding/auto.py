@@ -25,12 +25,15 @@ Floats = NDArray[np.float64]
 
 LONGEST = 16
 """Tokens of the longest draft."""
-CALIBRATED = (1, 2, 3, 4, 5, 6, 7, 9, 13, LONGEST + 1)
-"""Widths that are measured before a pair's first round; those between are interpolated."""
+CALIBRATED = (1, 1, 1, 2, 3, 4, 5, 6, 7, 9, 13, LONGEST + 1)
+"""Widths that are measured before a pair's first round: the plain pass three times, since all others are compared with
+it; those between are interpolated."""
+SWEEPS, SWEEP_SECONDS = 3, 1.0
+"""How many texts begin with that, so that no short disturbance lasts; only the first if it takes more than a second."""
 DRIFT = 0.3
-"""How far one pass moves the pace of all widths."""
+"""How far one pass moves the pace."""
 FIRST_WEIGHT = 3
-"""How many passes the first one of its width counts for: what changes soon after is rather the pace."""
+"""How many passes the calibration of a width counts for."""
 RECENT = 15
 """Passes of each width whose median is its cost: robust against a busy machine."""
 EDGES = np.array([0.2, 0.35, 0.5, 0.62, 0.73, 0.82, 0.89, 0.94, 0.97, 0.985, 0.995])
@@ -41,14 +44,22 @@ AFTER_BONUS, AFTER_OTHER = N_CLASSES, N_CLASSES + 1
 """Two more predecessors of a position: it is the first of a round, after one that was accepted whole or any other."""
 STEPS, RATIO = 24, 0.85
 """Grid of the chance that all tokens so far are accepted: 1, 0.85, 0.85^2 ..."""
-MEMORY, START_MEMORY = 0.998, 0.97
-"""How much a count is worth after one more of its kind: the last 500 matter; of first positions the last 30."""
+MEMORY, START_MEMORY = 0.998, 0.95
+"""How much a count is worth after one more of its kind: the last 500 matter; of a text's first positions the last 20."""
+SMOOTHING = 3.0
+"""Observations that the average over all positions counts for in what follows a class."""
 START_WEIGHT = 8.0
-"""What earlier texts say of a new one's first positions, in observations: texts differ in how easy they are."""
-PROBE_SHARE = 0.007
-"""Part of the time that may go into drafts that are only compared, not sent, while drafting does not pay."""
-FIRST_PROBES = 4
-"""More of them at the beginning of a text."""
+"""Observations that all texts count for in what this one's drafts begin with: texts differ in how easy they are."""
+PROBE_SHARE = 0.005
+"""Part of the time that may go into drafts that are only compared, not sent, while drafting does not pay but might."""
+PROBES = 3
+"""That follow each other: a draft that has evaluated the round before has nothing to catch up with."""
+OPTIMISM = 2.0
+"""Tokens that a new draft is taken to have had accepted, where the question is whether to probe it."""
+LEAST_GAIN, GAIN = 0.05, 0.3
+"""Over plain decoding, on the easiest of texts: below the one there are no probes, from the other on all of them."""
+HOPE = 0.3
+"""Share of the probes that is left to a draft whose tokens were all refused."""
 PLAN_EVERY = 8
 """Drafts between two plans, once much has been learned: a plan takes a fifth of a millisecond."""
 
@@ -59,37 +70,51 @@ def class_of(look: Look) -> int:
 
 
 class PassCosts:
-    """Seconds of a main model's pass by its width (tokens evaluated), learned from those that ran."""
+    """Seconds of a main model's pass by its width (tokens evaluated): how long a plain pass takes now, times the shape.
+
+    A busy machine is slower at all widths, so every pass tells of the pace; the shape changes slowly.
+    """
 
     def __init__(self) -> None:
-        self._seen: dict[int, deque[float]] = {}
-        self._pace = 1.0
-        """How slow the machine is by now, compared with when it was first measured: a busy hour tells on all widths."""
+        self._pace = 0.0
+        """Seconds of a plain pass; 0: not known yet."""
+        self._shape: dict[int, deque[float]] = {1: deque([1.0])}
+        """Passes of each width, in plain passes."""
+
+    def calibrate(self, sweep: Sequence[tuple[int, float]]) -> None:
+        """Take measured passes (width, seconds) into account.
+
+        What disturbs a measurement makes it longer, so of two calibrations the lower cost counts.
+        """
+        self._pace = median(seconds for width, seconds in sweep if width == 1)
+        for width, seconds in sweep:
+            if width > 1:
+                lowest = min([seconds / self._pace, *self._shape.get(width, ())])
+                self._shape[width] = deque([lowest] * FIRST_WEIGHT, maxlen=RECENT)
 
     def add(self, width: int, seconds: float) -> None:
-        """Take a pass into account."""
-        seen = self._seen.setdefault(width, deque(maxlen=RECENT))
-        if seen:
-            self._pace *= (seconds / (self._pace * median_low(seen))) ** DRIFT
-            seen.append(seconds / self._pace)
-        else:
-            seen.extend([seconds / self._pace] * FIRST_WEIGHT)
+        """Take a round's pass into account."""
+        if not self._pace:
+            return
+        if width in self._shape:
+            self._pace *= (seconds / (self._pace * median_low(self._shape[width]))) ** DRIFT
+        if width > 1:
+            self._shape.setdefault(width, deque(maxlen=RECENT)).append(seconds / self._pace)
 
     def curve(self, widest: int) -> Floats:
         """Return the cost of widths 1 to `widest`: medians, with straight lines between the widths that were seen.
 
-        A wider pass never costs less than a narrower one, and what disturbs a measurement makes it longer; so where a
-        wider pass was quicker, its time holds.
+        A wider pass never costs less than a narrower one; so where a wider pass was quicker, its time holds.
         """
-        widths = sorted(self._seen)
-        medians = [median_low(self._seen[width]) for width in widths]
+        widths = sorted(self._shape)
+        medians = [median_low(self._shape[width]) for width in widths]
         lowest = np.minimum.accumulate(medians[::-1])[::-1]
         return self._pace * np.interp(np.arange(1, widest + 1), widths, lowest)
 
     @property
-    def unmeasured(self) -> tuple[int, ...]:
-        """Widths of `CALIBRATED` that have not been seen yet."""
-        return tuple(width for width in CALIBRATED if width not in self._seen)
+    def known(self) -> bool:
+        """Whether there was a calibration."""
+        return self._pace > 0
 
 
 class Experience:
@@ -97,10 +122,13 @@ class Experience:
 
     def __init__(self) -> None:
         self.verify = PassCosts()
+        self.sweeps_left = SWEEPS
         self.draft: deque[float] = deque(maxlen=RECENT)
         """Seconds of drafting, per drafted token."""
         self.follows = np.zeros((N_CLASSES + 2, N_CLASSES))
         """How often a position of one class came after one of another (or first)."""
+        self.starts = np.zeros((2, N_CLASSES))
+        """The same of first positions in this text."""
         self.compared = np.zeros(N_CLASSES)
         self.accepted = np.zeros(N_CLASSES)
         self.drafts = 0
@@ -110,9 +138,7 @@ class Experience:
 
     def begin(self) -> None:
         """Get ready for another text: how confidence goes on is known, how easy the text is not."""
-        starts = self.follows[[AFTER_BONUS, AFTER_OTHER]]
-        total = starts.sum(axis=1, keepdims=True)
-        self.follows[[AFTER_BONUS, AFTER_OTHER]] = starts * np.minimum(1, START_WEIGHT / np.maximum(total, 1e-9))
+        self.starts[:] = 0
         self.last = AFTER_OTHER
 
     @property
@@ -131,19 +157,28 @@ class Experience:
         posterior: Floats = (self.accepted + 3 * prior) / (self.compared + 3)
         return posterior.clip(max=0.999)
 
+    def best_acceptance(self) -> float:
+        """Return what the acceptance probability of the most confident tokens may be, at best."""
+        return float(CENTRES[-1]) * min(1.0, float((self.accepted.sum() + OPTIMISM) / (self.compared @ CENTRES + OPTIMISM)))
+
     def transitions(self) -> Floats:
         """Return the chance of each class after each predecessor, shape (N_CLASSES + 2, N_CLASSES)."""
         overall: Floats = self.follows.sum(axis=0) + 0.5
         overall /= overall.sum()
-        chances: Floats = (self.follows + 3 * overall) / (self.follows.sum(axis=1, keepdims=True) + 3)
+        chances: Floats = (self.follows + SMOOTHING * overall) / (self.follows.sum(axis=1, keepdims=True) + SMOOTHING)
+        here = self.starts + START_WEIGHT * chances[N_CLASSES:]
+        chances[N_CLASSES:] = here / here.sum(axis=1, keepdims=True)
         return chances
 
     def learn_classes(self, classes: list[int]) -> None:
         """Count the classes of a draft's positions."""
         before = self.last
         for one in classes:
-            self.follows[before] *= START_MEMORY if before >= N_CLASSES else MEMORY
+            self.follows[before] *= MEMORY
             self.follows[before, one] += 1
+            if before >= N_CLASSES:
+                self.starts[before - N_CLASSES] *= START_MEMORY
+                self.starts[before - N_CLASSES, one] += 1
             before = one
 
     def learn_outcome(self, position_class: int, chance: float) -> None:
@@ -172,6 +207,7 @@ class Auto(Policy):
         self._survival = [1.0]
         """Chance that the first n kept tokens are all accepted."""
         self._probing = False
+        self._probes_left = PROBES
         self._learned = 0
         """Drafts since the last plan."""
         self._seconds = self._probe_seconds = 0.0
@@ -180,17 +216,30 @@ class Auto(Policy):
         what a drafted token costs."""
         experience.begin()
         self._accept = experience.acceptance()
+        self._promises = 0.0
+        self._unmeasured: deque[int] = deque()
+        self._sweep: list[tuple[int, float]] = []
         self._costs = np.zeros(LONGEST + 1)
         self._go_on = np.zeros((LONGEST + 1, N_CLASSES + 2, STEPS))
         self._keep = np.zeros((LONGEST, N_CLASSES, STEPS))
-        self.unmeasured = experience.verify.unmeasured
-        if not self.unmeasured:
+        if experience.verify.known:
             self._plan()
+        if experience.sweeps_left:
+            self._unmeasured.extend(CALIBRATED)
+
+    def unmeasured(self) -> int:
+        """Return the next width of the calibration."""
+        return self._unmeasured[0] if self._unmeasured else 0
 
     def measured(self, width: int, seconds: float) -> None:
-        """Keep the cost; with the last of them everything is known that a first plan needs."""
-        self._experience.verify.add(width, seconds)
-        if not self._experience.verify.unmeasured:
+        """Keep the cost; with the last of them, plan anew."""
+        x = self._experience
+        self._sweep.append((width, seconds))
+        self._unmeasured.popleft()
+        if not self._unmeasured:
+            x.verify.calibrate(self._sweep)
+            took = sum(seconds for _, seconds in self._sweep)
+            x.sweeps_left = 0 if took > SWEEP_SECONDS else x.sweeps_left - 1
             self._plan()
 
     def _plan(self) -> None:
@@ -216,9 +265,27 @@ class Auto(Policy):
             after = (1 - part) * later[rows, low] + part * later[rows, high]
             self._keep[n] = gain - x.rate * (costs[n + 1] - costs[n]) + after
             self._go_on[n] = np.maximum(transitions @ np.maximum(self._keep[n], 0) - price, 0)
+        self._promises = self._promise()
         starts = x.follows[[AFTER_BONUS, AFTER_OTHER]].sum(axis=1) + 1
         drafting = float(starts @ self._go_on[0, [AFTER_BONUS, AFTER_OTHER], 0] / starts.sum())
         x.rate += 0.5 * ((1 + drafting) / plain - x.rate)
+
+    def _promise(self) -> float:
+        """Return how much probes may bring, from 0 to 1, by what drafting would give on the easiest of texts.
+
+        A draft that was refused so far is not given up: texts differ.
+        """
+        perfect, learned = (self._gain(acceptance) for acceptance in (CENTRES[-1], self._experience.best_acceptance()))
+        if perfect < LEAST_GAIN:
+            return 0.0
+        return min(1.0, perfect / GAIN) * max(HOPE, min(1.0, learned / GAIN))
+
+    def _gain(self, acceptance: float) -> float:
+        """Return what drafting gives over plain decoding where each token is accepted with the same probability."""
+        lengths = np.arange(LONGEST + 1)
+        tokens = np.cumsum(acceptance**lengths)
+        seconds = self._costs + lengths * self._experience.draft_seconds
+        return max(0.0, float((tokens / seconds).max() * self._costs[0] - 1))
 
     def more(self, n: int) -> str:
         """Draft another token where that promises more than it costs, or where a probe is due."""
@@ -231,7 +298,7 @@ class Auto(Policy):
         before = self._classes[-1] if n else self._experience.last
         if self._value(self._go_on[n, before], self._survival[n]) > 0:
             return ""
-        if n == 0 and self._probe_is_due():
+        if n == 0 and self._promises and self._probe_is_due():
             self._probing = True
             return ""
         return "auto"
@@ -249,6 +316,8 @@ class Auto(Policy):
 
     def send(self, n: int) -> int:
         """Send the beginning of the draft that promises the most."""
+        if n == 0:
+            return 0
         tokens = np.cumsum(self._survival[: n + 1])
         return int(np.argmax(tokens - self._experience.rate * self._costs[: n + 1]))
 
@@ -260,8 +329,9 @@ class Auto(Policy):
         return float(row[low] + (at - low) * (row[high] - row[low]))
 
     def _probe_is_due(self) -> bool:
-        allowed = FIRST_PROBES * self._experience.draft_seconds + PROBE_SHARE * self._seconds
-        return self._probe_seconds <= allowed
+        if not self._probes_left and self._probe_seconds <= PROBE_SHARE * self._promises * self._seconds:
+            self._probes_left = PROBES
+        return self._probes_left > 0
 
     def decision(self, ended: str, kept: int, looks: Sequence[Look]) -> Decision:
         """Return the estimates that the round was decided on."""
@@ -288,6 +358,7 @@ class Auto(Policy):
             x.learn_classes(self._classes)
             if self._probing:
                 self._probe_seconds += round.draft_seconds
+                self._probes_left -= 1
         for one, chance in zip(self._classes, feedback.chances, strict=False):
             x.learn_outcome(one, chance)
         whole = round.sent > 0 and not round.refused

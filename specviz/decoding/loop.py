@@ -209,7 +209,7 @@ def _measure_baseline(
 def _calibrate(main: MainModel, policy: Policy, history: Sequence[int]) -> float:
     """Measure the passes whose cost the policy wants to know, as far as they fit; return the seconds it took."""
     total = 0.0
-    for width in policy.unmeasured:
+    while width := policy.unmeasured():
         if len(history) - 1 + width > main.n_ctx:
             break
         begin = perf_counter()

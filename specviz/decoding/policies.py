@@ -44,8 +44,6 @@ class Policy:
     wants_entropy = False
     learns = False
     """Whether `learn` wants to be told."""
-    unmeasured: tuple[int, ...] = ()
-    """Widths of verify passes whose cost the policy must know before the first round."""
 
     def more(self, n: int) -> str:
         """Return why not to draft another token after `n` kept ones; empty: go on."""
@@ -67,6 +65,10 @@ class Policy:
             confidence=tuple(look.confidence for look in looks) if self.looks else (),
             entropy=tuple(look.entropy for look in looks if look.entropy is not None),
         )
+
+    def unmeasured(self) -> int:
+        """Return the width of a verify pass whose cost must be known before the first round; 0: none (any more)."""
+        return 0
 
     def measured(self, width: int, seconds: float) -> None:
         """Take the cost of an unmeasured width into account."""
