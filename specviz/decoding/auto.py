@@ -10,8 +10,10 @@ position. `Experience` holds what is learned of a pair, `Auto` solves the proble
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
+from math import ceil
 from statistics import median, median_low
 
 import numpy as np
@@ -36,7 +38,7 @@ FIRST_WEIGHT = 3
 """How many passes the calibration of a width counts for."""
 RECENT = 15
 """Passes of each width whose median is its cost: robust against a busy machine."""
-EDGES = np.array([0.2, 0.35, 0.5, 0.62, 0.73, 0.82, 0.89, 0.94, 0.97, 0.985, 0.995])
+EDGES = (0.2, 0.35, 0.5, 0.62, 0.73, 0.82, 0.89, 0.94, 0.97, 0.985, 0.995)
 """Of the classes of confidence."""
 CENTRES = np.array([0.12, 0.28, 0.43, 0.56, 0.68, 0.78, 0.86, 0.92, 0.957, 0.978, 0.991, 0.998])
 N_CLASSES = len(CENTRES)
@@ -45,7 +47,7 @@ AFTER_BONUS, AFTER_OTHER = N_CLASSES, N_CLASSES + 1
 STEPS, RATIO = 24, 0.85
 """Grid of the chance that all tokens so far are accepted: 1, 0.85, 0.85^2 ..."""
 MEMORY, START_MEMORY = 0.998, 0.95
-"""How much a count is worth after one more of its kind: the last 500 matter; of a text's first positions the last 20."""
+"""How much a count is worth after one more of its kind: the last 500 matter; of a text's beginnings the last 20."""
 SMOOTHING = 3.0
 """Observations that the average over all positions counts for in what follows a class."""
 START_WEIGHT = 8.0
@@ -66,7 +68,7 @@ PLAN_EVERY = 8
 
 def class_of(look: Look) -> int:
     """Return the class of a position by the draft's confidence."""
-    return int(np.searchsorted(EDGES, look.confidence, side="right"))
+    return bisect_right(EDGES, look.confidence)
 
 
 class PassCosts:
@@ -159,7 +161,8 @@ class Experience:
 
     def best_acceptance(self) -> float:
         """Return what the acceptance probability of the most confident tokens may be, at best."""
-        return float(CENTRES[-1]) * min(1.0, float((self.accepted.sum() + OPTIMISM) / (self.compared @ CENTRES + OPTIMISM)))
+        trust = (self.accepted.sum() + OPTIMISM) / (self.compared @ CENTRES + OPTIMISM)
+        return float(CENTRES[-1] * min(1.0, trust))
 
     def transitions(self) -> Floats:
         """Return the chance of each class after each predecessor, shape (N_CLASSES + 2, N_CLASSES)."""
@@ -204,10 +207,12 @@ class Auto(Policy):
         self._experience = experience
         self._classes: list[int] = []
         """Of the positions of this round's draft."""
-        self._survival = [1.0]
-        """Chance that the first n kept tokens are all accepted."""
+        self._depth = [0.0]
+        """Chance that the first n kept tokens are all accepted, in steps of RATIO."""
         self._probing = False
-        self._probes_left = PROBES
+        self._probes_left = 0
+        self._plain: Decision | None = None
+        """Of a round without a draft: the same until the next plan."""
         self._learned = 0
         """Drafts since the last plan."""
         self._seconds = self._probe_seconds = 0.0
@@ -219,7 +224,8 @@ class Auto(Policy):
         self._promises = 0.0
         self._unmeasured: deque[int] = deque()
         self._sweep: list[tuple[int, float]] = []
-        self._costs = np.zeros(LONGEST + 1)
+        self._costs = [0.0] * (LONGEST + 1)
+        self._shift = np.zeros(N_CLASSES)
         self._go_on = np.zeros((LONGEST + 1, N_CLASSES + 2, STEPS))
         self._keep = np.zeros((LONGEST, N_CLASSES, STEPS))
         if experience.verify.known:
@@ -244,16 +250,16 @@ class Auto(Policy):
 
     def _plan(self) -> None:
         """Solve the stopping problem by backward induction over the draft's positions."""
-        self._learned = 0
+        self._learned, self._plain = 0, None
         x = self._experience
-        self._costs = costs = x.verify.curve(LONGEST + 1)
+        self._costs = costs = x.verify.curve(LONGEST + 1).tolist()
         self._accept = x.acceptance()
-        plain = float(costs[0])
+        plain = costs[0]
         x.rate = max(x.rate, 1 / plain)
         transitions = x.transitions()
         survival = RATIO ** np.arange(STEPS)
-        shift = np.log(self._accept) / np.log(RATIO)
-        at = np.arange(STEPS) + shift[:, None]
+        self._shift = np.log(self._accept) / np.log(RATIO)
+        at = np.arange(STEPS) + self._shift[:, None]
         low = np.minimum(np.floor(at).astype(int), STEPS - 1)
         part = at - np.floor(at)
         high = np.minimum(low + 1, STEPS - 1)
@@ -284,19 +290,19 @@ class Auto(Policy):
         """Return what drafting gives over plain decoding where each token is accepted with the same probability."""
         lengths = np.arange(LONGEST + 1)
         tokens = np.cumsum(acceptance**lengths)
-        seconds = self._costs + lengths * self._experience.draft_seconds
+        seconds = np.array(self._costs) + lengths * self._experience.draft_seconds
         return max(0.0, float((tokens / seconds).max() * self._costs[0] - 1))
 
     def more(self, n: int) -> str:
         """Draft another token where that promises more than it costs, or where a probe is due."""
         if n == 0:
             self._classes.clear()
-            self._survival = [1.0]
+            self._depth = [0.0]
             self._probing = False
         if n >= LONGEST:
             return "length"
         before = self._classes[-1] if n else self._experience.last
-        if self._value(self._go_on[n, before], self._survival[n]) > 0:
+        if self._value(self._go_on[n, before]) > 0:
             return ""
         if n == 0 and self._promises and self._probe_is_due():
             self._probing = True
@@ -309,42 +315,49 @@ class Auto(Policy):
         self._classes.append(one)
         if self._probing:
             return "probe"
-        if self._value(self._keep[n, one], self._survival[n]) <= 0:
+        if self._value(self._keep[n, one]) <= 0:
             return "auto"
-        self._survival.append(self._survival[-1] * float(self._accept[one]))
+        self._depth.append(self._depth[-1] + float(self._shift[one]))
         return ""
 
     def send(self, n: int) -> int:
         """Send the beginning of the draft that promises the most."""
-        if n == 0:
-            return 0
-        tokens = np.cumsum(self._survival[: n + 1])
-        return int(np.argmax(tokens - self._experience.rate * self._costs[: n + 1]))
+        best, most, tokens = 0, 0.0, 0.0
+        for i, depth in enumerate(self._depth[1 : n + 1], 1):
+            tokens += RATIO**depth
+            worth = tokens - self._experience.rate * (self._costs[i] - self._costs[0])
+            if worth > most:
+                best, most = i, worth
+        return best
 
-    @staticmethod
-    def _value(row: Floats, survival: float) -> float:
-        at = min(np.log(survival) / np.log(RATIO), STEPS - 1.0)
+    def _value(self, row: Floats) -> float:
+        """Look up what the chance that all kept tokens are accepted makes of a row of the plan."""
+        at = min(self._depth[-1], STEPS - 1.0)
         low = int(at)
         high = min(low + 1, STEPS - 1)
         return float(row[low] + (at - low) * (row[high] - row[low]))
 
     def _probe_is_due(self) -> bool:
         if not self._probes_left and self._probe_seconds <= PROBE_SHARE * self._promises * self._seconds:
-            self._probes_left = PROBES
+            self._probes_left = ceil(PROBES * self._promises)
         return self._probes_left > 0
 
     def decision(self, ended: str, kept: int, looks: Sequence[Look]) -> Decision:
         """Return the estimates that the round was decided on."""
-        x = self._experience
-        return structs.replace(
+        if not looks and self._plain is not None:
+            return self._plain
+        decision = structs.replace(
             super().decision(ended, kept, looks),
             auto=AutoInputs(
-                tokens_per_second=x.rate,
-                draft_seconds=x.draft_seconds,
-                verify_seconds=tuple(self._costs[: kept + 1].tolist()),
+                tokens_per_second=self._experience.rate,
+                draft_seconds=self._experience.draft_seconds,
+                verify_seconds=tuple(self._costs[: kept + 1]),
                 acceptance=tuple(self._accept[self._classes].tolist()),
             ),
         )
+        if not looks:
+            self._plain = decision
+        return decision
 
     def learn(self, feedback: Feedback) -> None:
         """Learn costs, acceptance, and how confidence goes from one position to the next."""

@@ -133,8 +133,8 @@ def named(settings):
 def experience(slope):
     """A pair whose passes cost this much more with each token: whether drafting pays is then up to its acceptance."""
     made = Experience()
-    for width in CALIBRATED:
-        made.verify.add(width, 1e-4 * (1 + slope * (width - 1)))
+    made.sweeps_left = 0
+    made.verify.calibrate([(width, 1e-4 * (1 + slope * (width - 1))) for width in CALIBRATED])
     return made
 
 
