@@ -13,11 +13,13 @@ LETTERS = [chr(ord("a") + i) for i in range(26)]
 N_VOCAB = len(SPECIAL) + 1 + len(LETTERS)
 
 
-def write_model(path: Path, seed: int, *, like: int | None = None, mix: float = 0.0, peak: float = 6.0) -> Path:
+def write_model(
+    path: Path, seed: int, *, like: int | None = None, mix: float = 0.0, peak: float = 6.0, n_vocab: int = N_VOCAB
+) -> Path:
     """Write a llama model of random weights.
 
     With `like` the weights are (1 - mix) times those of that seed plus mix times its own: a draft that resembles its
-    main model. `peak` scales the logits.
+    main model. `peak` scales the logits. `n_vocab` cuts the vocabulary short or adds tokens to it.
     """
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(512)
@@ -30,14 +32,15 @@ def write_model(path: Path, seed: int, *, like: int | None = None, mix: float = 
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_file_type(0)
     writer.add_tokenizer_model("llama")
-    writer.add_token_list([*SPECIAL, "\u2581", *LETTERS])
-    writer.add_token_scores([0.0] * N_VOCAB)
+    more = [f"<{i}>" for i in range(N_VOCAB, n_vocab)]
+    writer.add_token_list([*SPECIAL, "\u2581", *LETTERS, *more][:n_vocab])
+    writer.add_token_scores([0.0] * n_vocab)
     kinds = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL]
-    writer.add_token_types(kinds + [gguf.TokenType.NORMAL] * (N_VOCAB - len(kinds)))
+    writer.add_token_types(kinds + [gguf.TokenType.NORMAL] * (n_vocab - len(kinds)))
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_unk_token_id(0)
-    for name, shape in _shapes().items():
+    for name, shape in _shapes(n_vocab).items():
         own = _weights(seed, name, shape)
         weights = own if like is None else (1 - mix) * _weights(like, name, shape) + mix * own
         writer.add_tensor(name, weights * np.float32(peak if name == "output.weight" else 1))
@@ -48,11 +51,11 @@ def write_model(path: Path, seed: int, *, like: int | None = None, mix: float = 
     return path
 
 
-def _shapes() -> dict[str, tuple[int, ...]]:
+def _shapes(n_vocab: int) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {
-        "token_embd.weight": (N_VOCAB, WIDTH),
+        "token_embd.weight": (n_vocab, WIDTH),
         "output_norm.weight": (WIDTH,),
-        "output.weight": (N_VOCAB, WIDTH),
+        "output.weight": (n_vocab, WIDTH),
     }
     for i in range(LAYERS):
         shapes |= {

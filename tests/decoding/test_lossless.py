@@ -209,7 +209,7 @@ def count_through_llama_cpp(context, drafter, asked_with, n, prompt=PROMPT):
     """Count the first two tokens of `n` answers; also return how many drafted tokens were accepted."""
     counts, accepted, learned = Counter(), 0, experience(0.05)
     for seed in range(n):
-        asked = check_settings(max_tokens=6, seed=seed, detail=False, **asked_with)
+        asked = check_settings(**{"max_tokens": 6, "seed": seed, "detail": False} | asked_with)
         main = LlamaMain(context, asked, lambda: False)
         drafts = drafter(asked)
         ids = []
@@ -254,6 +254,23 @@ def test_every_policy_through_llama_cpp(tiny, expected, policy, rule, sampler):
         1200,
     )
     check_goodness_of_fit(counts, expected[sampler])
+    assert accepted > 0, "drafting took part"
+
+
+@pytest.mark.parametrize("rule", ["match", "rejection"])
+@pytest.mark.parametrize("n_vocab", [N_VOCAB - 20, N_VOCAB + 100])
+def test_a_draft_with_fewer_or_more_tokens_through_llama_cpp(tiny, expected, tmp_path, rule, n_vocab):
+    context, _ = tiny
+    draft = Context(
+        Model(str(write_model(tmp_path / "draft.gguf", 1, n_vocab=n_vocab, peak=2.0))), n_ctx=256, n_threads=1
+    )
+    counts, accepted = count_through_llama_cpp(
+        context,
+        lambda asked: LlamaDrafter(draft, asked, lambda: False, n_vocab_main=N_VOCAB),
+        SAMPLERS[0] | POLICIES[1] | {"rule": rule, "ignore_eos": True, "detail": True},
+        1200,
+    )
+    check_goodness_of_fit(counts, exact(context, check_settings(**SAMPLERS[0], ignore_eos=True), 2))
     assert accepted > 0, "drafting took part"
 
 

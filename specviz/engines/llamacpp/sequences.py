@@ -21,6 +21,9 @@ from specviz.trace.events import Candidates
 Recent = Callable[[int], list[int]]
 """Gives the last n tokens before the one to be drawn."""
 
+UNREADABLE = 0
+"""What a draft model reads in place of a token that it does not have: its first one, by custom a special token."""
+
 
 class Row:
     """The logits after one position, and what was computed from them; valid until the next pass.
@@ -260,6 +263,7 @@ class LlamaDrafter:
         self.context, self.settings = context, settings
         self.model = context.model
         self._stopped = stopped
+        self._n_vocab_main = n_vocab_main
         self._sampler = NativeSampler(self.model, settings, n_vocab_main)
         self._rng = np.random.default_rng((settings.seed or 0, 1)) if sampled_draft(settings) else None
         self._scratch = np.empty(self.model.n_vocab, np.float32)
@@ -274,9 +278,16 @@ class LlamaDrafter:
         """Evaluate all of the prompt but its last token, as far as it fits and is not in the cache."""
         if len(prompt) > self.context.n_ctx:
             return 0
-        reused = self.context.prefill(prompt[:-1], self._stopped)
+        reused = self.context.prefill(self._readable(prompt[:-1]), self._stopped)
         self._agreed = len(prompt) - 1
         return reused
+
+    def _readable(self, tokens: Sequence[int]) -> Sequence[int]:
+        """Put UNREADABLE for ids that only the main model has (llama.cpp takes pairs that differ by up to 128)."""
+        n_vocab = self.model.n_vocab
+        if n_vocab >= self._n_vocab_main:
+            return tokens
+        return [token if token < n_vocab else UNREADABLE for token in tokens]
 
     def draft(self, history: Sequence[int], room: int, policy: Policy) -> Draft:
         """Propose as many tokens as the policy wants; fewer at an end token or the end of the draft's context."""
@@ -319,7 +330,7 @@ class LlamaDrafter:
                 qs.append(row.probability(token))
                 shaped.append(distributions[-1].probability(token) if distributions else 1.0)
             if settings.detail:
-                top.append(row.top(settings.n_candidates))
+                top.append(tuple(one for one in row.top(settings.n_candidates) if one[0] < self._n_vocab_main))
                 self._keep(row)
             if ended:
                 break
@@ -350,13 +361,14 @@ class LlamaDrafter:
 
     def _rewind(self, history: Sequence[int]) -> Sequence[int]:
         """Forget what the main model did not take; return what is still to be evaluated (at least the last token)."""
-        held, n = self.context.tokens, self._agreed
-        last = len(history) - 1
-        while n < len(held) and n < last and held[n] == history[n]:
+        held, agreed = self.context.tokens, self._agreed
+        new = self._readable(history[agreed:])
+        n = 0
+        while agreed + n < len(held) and n < len(new) - 1 and held[agreed + n] == new[n]:
             n += 1
-        self.context.rewind(n)
-        self._agreed = n
-        return history[n:]
+        self._agreed = agreed + n
+        self.context.rewind(self._agreed)
+        return new[n:]
 
     def rank(self, i: int, token: int) -> int | None:
         """Rank of a token where the i-th drafted one came from."""
