@@ -24,12 +24,13 @@ if TYPE_CHECKING:
         PromptError,
     )
     from specviz.models import ModelNotFoundError
-    from specviz.pair import Generation, Pair, load
+    from specviz.pair import Generation, Pair, load, set_draft
     from specviz.trace import Round, Stats, Trace, TraceError, read_trace
     from specviz.widgets import (
         AcceptancePlot,
         Explorer,
         Feed,
+        ModelPicker,
         SpeedupPlot,
         StatsTable,
         ThroughputPlot,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "specviz.pair": ("Generation", "Pair", "load"),
+    "specviz.pair": ("Generation", "Pair", "load", "set_draft"),
     "specviz.trace": ("Round", "Stats", "Trace", "TraceError", "read_trace"),
     "specviz.models": ("ModelNotFoundError",),
     "specviz.engines.errors": (
@@ -53,6 +54,7 @@ _HOMES = {
         "AcceptancePlot",
         "Explorer",
         "Feed",
+        "ModelPicker",
         "SpeedupPlot",
         "StatsTable",
         "ThroughputPlot",
@@ -65,6 +67,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [  # noqa: RUF022
     "explore",
     "load",
+    "set_draft",
     "read_trace",
     "Pair",
     "Generation",
@@ -73,6 +76,7 @@ __all__ = [  # noqa: RUF022
     "Stats",
     "Explorer",
     "Feed",
+    "ModelPicker",
     "TokenStream",
     "AcceptancePlot",
     "ThroughputPlot",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from specviz.pair import Generation
+    from specviz.trace import Header, ModelInfo
     from specviz.trace.projection import Projection
 
 STYLES = {"a": "underline #4aa3df", "c": "#e8833a", "b": "#2fb58c", "p": ""}
@@ -115,6 +116,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--trace", metavar="FILE", help="save the trace (JSON lines)")
     add("--json", action="store_true", help="print one object with text, token_ids and stats instead")
     add_models_command(commands)
+    engines = commands.add_parser(
+        "engines",
+        help="the engines on this machine: versions, what they compute on, what they can do",
+        description="Try each engine in a process of its own. Exit status 0: one of them is ready.",
+    )
+    engines.set_defaults(run=_engines)
+    engines.add_argument("engine", nargs="?", metavar="ENGINE", help="only this one (default: all)")
+    engines.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
 
@@ -124,6 +133,8 @@ def draft_length(text: str) -> int | str:
 
 
 def _generate(arguments: argparse.Namespace) -> int:
+    import msgspec
+
     from specviz.decoding import check_settings
     from specviz.pair import load
 
@@ -144,9 +155,41 @@ def _generate(arguments: argparse.Namespace) -> int:
         trace = generation.trace
         assert trace is not None
         if arguments.json:
-            data = {"text": trace.text, "token_ids": trace.token_ids, "stats": trace.stats.to_dict()}
+            data = {
+                "text": trace.text,
+                "token_ids": trace.token_ids,
+                "stats": trace.stats.to_dict(),
+                "placement": {role: msgspec.to_builtins(info.placement) for role, info in _models(trace.header)},
+            }
             print(json.dumps(data, ensure_ascii=False))
     return 0
+
+
+def _models(header: Header) -> list[tuple[str, ModelInfo]]:
+    return [(role, info) for role, info in (("main", header.main), ("draft", header.draft)) if info is not None]
+
+
+def _engines(arguments: argparse.Namespace) -> int:
+    """Exit status 0: an engine is ready; 1: none is."""
+    import msgspec
+
+    from specviz.engines.probe import probe, probe_all
+
+    reports = [probe(arguments.engine)] if arguments.engine else probe_all()
+    if arguments.json:
+        print(msgspec.json.format(msgspec.json.encode(reports), indent=2).decode())
+    else:
+        for report in reports:
+            print(f"{report.name}: {report.state}" + (f", {report.version}" if report.version else ""))
+            for label, words in (
+                ("computes on", report.backends),
+                ("can", report.can),
+                ("cannot", report.cannot),
+                ("needed", (report.reason,) if report.reason else ()),
+            ):
+                if words:
+                    print(f"  {label}: {_printable(', '.join(words))}")
+    return 0 if any(report.state == "ready" for report in reports) else 1
 
 
 def _print_live(generation: Generation, show_rejected: bool) -> None:
@@ -176,6 +219,10 @@ def _print_live(generation: Generation, show_rejected: bool) -> None:
     for row in stats_rows(projection.stats):
         table.add_row(row["label"], row["value"])
     beside.print(table)
+    if generation.trace is not None:
+        for role, info in _models(generation.trace.header):
+            if info.placement is not None:
+                beside.print(f"{role}: {info.placement}", markup=False)
 
 
 def _coloured(projection: Projection, show_rejected: bool) -> Text:

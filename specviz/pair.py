@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import warnings
 import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import psutil
 
 from specviz.decoding import check_settings
@@ -17,13 +19,15 @@ from specviz.decoding.settings import MAX_SEED
 from specviz.engines import messages as m
 from specviz.engines.chat import Message
 from specviz.engines.client import Call, Client, InProcessClient, decode_event, shared_client
-from specviz.engines.errors import EngineError, PromptError
-from specviz.models import LocalModel, demo_drafts, demo_mains, find_model
+from specviz.engines.errors import EngineError, EngineMissingError, IncompatibleDraftError, PromptError
+from specviz.models import NGRAM_LOOKUP, LocalModel, ModelNotFoundError, demo_drafts, demo_mains, find_model
+from specviz.models.compatibility import compare
+from specviz.models.defaults import NGRAM, NONE, default_draft, set_default_draft
+from specviz.models.index import local_models
 from specviz.trace import Event, Header, ModelInfo, Round, StopReason, Summary, Trace
 
 Prompt = str | Sequence[Message] | Trace
 DEFAULT_ENGINE = "llama.cpp"
-NGRAM = "ngram"
 
 
 def load(
@@ -32,9 +36,17 @@ def load(
     *,
     engine: str | None = None,
     n_ctx: int | None = None,
+    draft_ctx: int | None = None,
     n_threads: int | None = None,
+    draft_threads: int | None = None,
     n_gpu_layers: int = 0,
-    draft_gpu_layers: int = 0,
+    draft_gpu_layers: int | None = None,
+    main_gpu: int | None = None,
+    draft_main_gpu: int | None = None,
+    kv_type: str = "f16",
+    draft_kv_type: str | None = None,
+    flash_attention: bool = True,
+    draft_flash_attention: bool | None = None,
     in_process: bool = False,
 ) -> Pair:
     """Load a main model and a draft model.
@@ -42,19 +54,30 @@ def load(
     Parameters
     ----------
     main
-        A GGUF file, or a part of a known model's name; `"auto"`: the demo model.
+        A GGUF file, or a part of the name of a demo model or else of any model on this machine (which are then looked
+        for: a second, much longer the first time); `"auto"`: the demo model.
     draft
-        The same for the draft; `"auto"`: the demo draft where the main model is a demo model, else none;
-        `"ngram"`: no model, n-grams of the text are looked up; `None`, `""` or `"none"`: off, plain decoding.
+        The same for the draft; `"auto"`: what `set_draft` said for the main model, else the demo draft where it is a
+        demo model, else none; `"ngram"`: no model, n-grams of the text are looked up; `None`, `""` or `"none"`: off,
+        plain decoding.
     engine
         `"llama.cpp"`, which is the default.
-    n_ctx
-        Tokens of prompt and answer that fit; None: what the main model was trained for, at most 4,096.
-    n_threads
+    n_ctx, draft_ctx
+        Tokens of prompt and answer that fit, of each model; None: what the main model was trained for, at most 4,096;
+        for the draft the same (a draft whose context is full stops drafting).
+    n_threads, draft_threads
         CPU threads; None: one less than there are physical cores, since llama.cpp slows down a hundredfold when it
-        shares all cores with a browser.
+        shares all cores with a browser; for the draft as many as for the main model.
     n_gpu_layers, draft_gpu_layers
-        Layers placed on a GPU, of each model; -1: all.
+        Layers placed on GPUs, of each model; -1: all. `draft_gpu_layers=None`: all. Without a GPU they stay on the CPU.
+    main_gpu, draft_main_gpu
+        Number of the one GPU that a model is placed on, from 0; None: its layers are spread over all GPUs, a draft goes
+        where the main model does.
+    kv_type, draft_kv_type
+        Numbers of the KV cache: `"f16"`, `"q8_0"` (half the memory, answers may change) or `"q4_0"` (a quarter); for
+        the draft None: as for the main model.
+    flash_attention, draft_flash_attention
+        Off, greedy answers depend on how many tokens are verified at once; for the draft None: as for the main model.
     in_process
         Run the engine in this process; a crash of it is then a crash of yours.
 
@@ -64,28 +87,43 @@ def load(
         If a model cannot be found.
     ModelFileError, IncompatibleDraftError, EngineMissingError
         If it cannot be loaded, does not fit, or the engine is not installed.
+    ValueError
+        If a number or a word is none of those above; nothing has been loaded then.
+
+    Notes
+    -----
+    Where the models really are, and the memory they take, is told by `pair.main.placement` and `pair.draft.placement`.
+    GPU placement was not verified on a GPU.
 
     Examples
     --------
     >>> with sv.load() as pair:
     ...     trace = pair.generate("Explain the Pythagorean theorem")
     """
-    _positive("n_ctx", n_ctx)
-    _positive("n_threads", n_threads)
-    threads = n_threads or default_threads()
+    threads = default_threads() if n_threads is None else n_threads
+    main_spec = _spec("", n_ctx, threads, n_gpu_layers, main_gpu, kv_type, flash_attention)
+    draft_spec = _spec(
+        "draft_",
+        n_ctx if draft_ctx is None else draft_ctx,
+        threads if draft_threads is None else draft_threads,
+        -1 if draft_gpu_layers is None else draft_gpu_layers,
+        main_gpu if draft_main_gpu is None else draft_main_gpu,
+        kv_type if draft_kv_type is None else draft_kv_type,
+        flash_attention if draft_flash_attention is None else draft_flash_attention,
+    )
     main_model = find_main(main)
-    ngram = str(draft).lower() == NGRAM
-    draft_model = None if ngram else find_draft(draft, main_model)
+    draft_model = find_draft(draft, main_model)
+    ngram = draft_model is NGRAM_LOOKUP
     client: Client = InProcessClient() if in_process else shared_client()
     engine = engine or DEFAULT_ENGINE
     try:
         make(main_model, client, engine, threads)
         spec = m.PairSpec(
             engine=engine,
-            main=m.ModelSpec(path=str(main_model.path), n_ctx=n_ctx or 0, n_threads=threads, n_gpu_layers=n_gpu_layers),
+            main=msgspec.structs.replace(main_spec, path=str(main_model.path)),
             draft=None
-            if draft_model is None
-            else m.ModelSpec(path=str(draft_model.path), n_threads=threads, n_gpu_layers=draft_gpu_layers),
+            if draft_model is None or ngram
+            else msgspec.structs.replace(draft_spec, path=str(draft_model.path)),
             ngram=ngram,
         )
         return Pair(spec, client, owns_client=in_process)
@@ -95,6 +133,36 @@ def load(
         raise
 
 
+def _spec(
+    prefix: str,
+    n_ctx: int | None,
+    n_threads: int,
+    gpu_layers: int,
+    main_gpu: int | None,
+    kv_type: str,
+    flash_attention: bool,
+) -> m.ModelSpec:
+    """Check how a model is to be placed and return its spec, still without a path."""
+    count = prefix or "n_"
+    _at_least(1, f"{count}ctx", n_ctx)
+    _at_least(1, f"{count}threads", n_threads)
+    _at_least(-1, f"{count}gpu_layers", gpu_layers)
+    _at_least(0, f"{prefix}main_gpu", main_gpu)
+    if kv_type not in m.KV_TYPES:
+        raise ValueError(f"{prefix}kv_type must be one of {', '.join(m.KV_TYPES)}, got {kv_type!r}")
+    if kv_type != "f16" and not flash_attention:
+        raise ValueError(f"{prefix}kv_type {kv_type} needs {prefix}flash_attention")
+    return m.ModelSpec(
+        path="",
+        n_ctx=n_ctx or 0,
+        n_threads=n_threads,
+        n_gpu_layers=gpu_layers,
+        main_gpu=main_gpu,
+        kv_type=kv_type,
+        flash_attention=flash_attention,
+    )
+
+
 def default_threads() -> int:
     """One less than the physical cores we may use."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -102,24 +170,119 @@ def default_threads() -> int:
 
 
 def find_main(main: str | Path) -> LocalModel:
-    """Return the main model that an argument of `load` means."""
+    """Return the main model that an argument of `load` means.
+
+    Raises
+    ------
+    ModelNotFoundError
+        If it cannot be found.
+    EngineMissingError
+        If no engine here runs it.
+    """
     if str(main) == "auto":
         return demo_mains()[0]
-    if Path(main).suffix.lower() == ".gguf":
-        return find_model(main, [])
-    return find_model(main, demo_mains())
+    return _find(main, _demo_mains())
 
 
 def find_draft(draft: str | Path | None, main: LocalModel) -> LocalModel | None:
-    """Return the draft model that an argument of `load` means; None: off."""
-    if draft is None or str(draft).lower() in ("", "none"):
+    """Return the draft that an argument of `load` means: a model, `NGRAM_LOOKUP`, or None: off.
+
+    Raises
+    ------
+    ModelNotFoundError, EngineMissingError
+        As for `find_main`.
+    """
+    word = NONE if draft is None else str(draft).lower()
+    if word == "auto":
+        return _auto_draft(main)
+    if word in ("", NONE):
         return None
-    if str(draft) == "auto":
-        with contextlib.suppress(FileNotFoundError):
-            if main.name in {model.name for model in demo_mains()}:
-                return demo_drafts()[0]
-        return None
-    return find_model(draft, demo_drafts())
+    return NGRAM_LOOKUP if word == NGRAM else _find(str(draft), demo_drafts())
+
+
+def set_draft(main: str | Path, draft: str | Path | None, *, remember: bool = False) -> None:
+    """Say which draft `"auto"` means for a main model.
+
+    Parameters
+    ----------
+    main
+        As for `load`.
+    draft
+        As for `load`: a model, `"ngram"`, or None: off. `"auto"`: what was said before is forgotten.
+    remember
+        Also for sessions to come; otherwise only in this one.
+
+    Raises
+    ------
+    ModelNotFoundError, EngineMissingError
+        If a model cannot be found, or no engine here runs it.
+    IncompatibleDraftError
+        If the draft does not fit the main model.
+    OSError
+        If it cannot be remembered.
+
+    Examples
+    --------
+    >>> sv.set_draft("f16", "12m", remember=True)
+    >>> sv.load("f16")                                   # with the draft 12m
+    """
+    main_model = find_main(main)
+    key = os.path.realpath(main_model.path)
+    said = None
+    if draft is None or str(draft).lower() != "auto":
+        chosen = find_draft(draft, main_model)
+        said = NONE if chosen is None else NGRAM if chosen is NGRAM_LOOKUP else str(chosen.path)
+        if chosen is not None and chosen is not NGRAM_LOOKUP and (problem := _misfit(main_model, said)):
+            raise IncompatibleDraftError(f"{chosen.name} cannot draft for {main_model.name}: {problem}")
+    if remember:
+        set_default_draft(main_model.path, said)
+    if remember or said is None:
+        _session_drafts.pop(key, None)
+    else:
+        _session_drafts[key] = said
+
+
+_session_drafts: dict[str, str] = {}
+"""Main model's real path -> a draft's path, `ngram` or `none`."""
+
+
+def _auto_draft(main: LocalModel) -> LocalModel | None:
+    """Return what was said for this session, else what is remembered, else the demo draft of a demo main."""
+    for said in (_session_drafts.get(os.path.realpath(main.path)), default_draft(main.path)):
+        if said is None:
+            continue
+        if said in (NONE, NGRAM):
+            return NGRAM_LOOKUP if said == NGRAM else None
+        problem = _misfit(main, said)
+        if not problem:
+            return find_model(said, [])
+        warnings.warn(f"{said}, the default draft of {main.name}, is not used: {problem}", stacklevel=4)
+    return demo_drafts()[0] if main.name in {model.name for model in _demo_mains()} else None
+
+
+def _misfit(main: LocalModel, draft: str) -> str:
+    """Say why a file cannot draft for a main model; empty: it can."""
+    try:
+        fit = compare(main.readable, draft)
+    except FileNotFoundError:
+        return "it is gone"
+    return "" if fit else fit.reasons[0]
+
+
+def _demo_mains() -> list[LocalModel]:
+    with contextlib.suppress(ModelNotFoundError):
+        return demo_mains()
+    return []
+
+
+def _find(name: str | Path, demo: list[LocalModel]) -> LocalModel:
+    """Return the model that is called `name`, one of the demo's or another on this machine."""
+    model = find_model(name, demo, local_models)
+    if model.path.is_dir():
+        raise EngineMissingError(
+            f"{model.name} is an MLX model and runs in MLX, which specviz cannot run yet: take a GGUF copy of it"
+        )
+    return model
 
 
 def make(model: LocalModel, client: Client, engine: str, n_threads: int) -> None:
@@ -319,7 +482,7 @@ class Pair:
         checked = check_settings(**settings)
         if checked.seed is None:
             checked = check_settings(**settings | {"seed": secrets.randbelow(MAX_SEED)})
-        if draft not in ("auto", None, "", "none", NGRAM):
+        if draft not in ("auto", None, "", NONE, NGRAM):
             raise ValueError('draft must be "auto", "ngram" or None here; load another pair to use another draft')
         spec = self.spec
         if draft != "auto":
@@ -396,6 +559,6 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _positive(name: str, value: int | None) -> None:
-    if value is not None and value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}")
+def _at_least(lowest: int, name: str, value: int | None) -> None:
+    if value is not None and value < lowest:
+        raise ValueError(f"{name} must be at least {lowest}, got {value}")

@@ -12,6 +12,14 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_remembered_drafts(tmp_path_factory):
+    """Keep the default drafts of whoever runs the tests out of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def pair():
     """SmolLM2-135M-Instruct Q4_1 with the 17m draft, in the shared host."""

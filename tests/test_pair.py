@@ -3,8 +3,13 @@
 import pytest
 
 import specviz as sv
-from specviz.models import demo_drafts, demo_mains
+from specviz.decoding.auto import SWEEPS
+from specviz.models import NGRAM_LOOKUP, demo_drafts, demo_mains, index
+from specviz.models.defaults import default_draft, set_default_draft
+from specviz.pair import find_draft, find_main
 from specviz.trace import Provenance, StopReason
+from tests.models.files import write_mlx, write_vocabulary
+from tests.tiny import write_model
 
 
 def test_the_demo_pair_needs_no_configuration(pair):
@@ -85,11 +90,11 @@ def test_logprobs_of_chosen_tokens_are_those_of_plain_decoding_under_sampling_to
     assert min(logprobs) < -1 and all(logprob <= 0 for logprob in logprobs)
 
 
-def test_the_automatic_length_measures_a_pair_once_and_records_what_it_decided_on():
+def test_the_automatic_length_measures_a_pair_at_first_and_records_what_it_decided_on():
     with sv.load(draft="22m") as pair:
         first = pair.generate("Why is the sky blue?", max_tokens=40, num_draft_tokens="auto")
-        second = pair.generate("Name three colours.", max_tokens=40, num_draft_tokens="auto")
-    assert first.summary.calibration_seconds > 0 == second.summary.calibration_seconds
+        more = [pair.generate("Name three colours.", max_tokens=4, num_draft_tokens="auto") for _ in range(SWEEPS)]
+    assert first.summary.calibration_seconds > 0 == more[-1].summary.calibration_seconds
     decided = [round.decision for round in first.rounds if round.decision is not None]
     assert decided and all(decision.auto.tokens_per_second > 1 for decision in decided)
     assert any(decision.auto.draft_seconds > 0 for decision in decided)
@@ -234,7 +239,7 @@ def test_an_unknown_name_lists_the_known_ones():
 
 
 def test_an_unknown_engine():
-    with pytest.raises(sv.EngineMissingError, match=r"no engine 'vllm'; there is llama\.cpp"):
+    with pytest.raises(sv.EngineMissingError, match=r"no engine 'vllm'; there are llama\.cpp"):
         sv.load(engine="vllm")
 
 
@@ -309,3 +314,115 @@ def test_greedy_is_the_same_under_both_rules_and_with_a_penalty(pair):
         plain = pair.generate("Why is the sky blue?", draft=None, **asked).token_ids
         assert pair.generate("Why is the sky blue?", **asked).token_ids == plain
         assert pair.generate("Why is the sky blue?", rule="rejection", **asked).token_ids == plain
+
+
+@pytest.fixture
+def home(monkeypatch, tmp_path):
+    """A user with a folder of models, without settings or caches."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "home" / name))
+    for name in ("OLLAMA_MODELS", "LLAMA_CACHE", "HF_HOME", "HF_HUB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SPECVIZ_MODELS", str(tmp_path / "models"))
+    monkeypatch.setattr(index, "_shared", None)
+    monkeypatch.setattr("specviz.pair._session_drafts", {})
+    (tmp_path / "models").mkdir()
+    write_model(tmp_path / "models" / "tiny-main.gguf", 1)
+    write_model(tmp_path / "models" / "tiny-draft.gguf", 2)
+    return tmp_path
+
+
+def demo_draft(name):
+    return next(model for model in demo_drafts() if name in model.name)
+
+
+def test_models_of_the_user_are_found_by_name(home, monkeypatch):
+    assert find_main("tiny-main").path == home / "models" / "tiny-main.gguf"
+    assert find_draft("TINY-D", find_main("q4_1")).path == home / "models" / "tiny-draft.gguf"
+    write_model(home / "models" / "SmolLM2-135M-Instruct.gguf", 3)
+    assert find_main("SmolLM2-135M-Instruct").path.parent == home / "models", "the whole name counts before a part"
+    with pytest.raises(sv.ModelNotFoundError, match=r"'tiny' may mean several models: tiny-draft, tiny-main"):
+        find_main("tiny")
+
+
+def test_for_a_path_or_a_demo_model_nothing_is_searched(home, monkeypatch):
+    monkeypatch.setattr(index, "discover", lambda _: pytest.fail("searched"))
+    assert find_main("auto") == find_main("q4_1") == demo_mains()[0]
+    assert find_main(home / "models" / "tiny-main.gguf").name == "tiny-main"
+    assert find_draft("12m", demo_mains()[0]) == demo_draft("12m")
+
+
+def test_a_model_of_another_engine_is_refused_with_its_name(home):
+    write_mlx(home / "models" / "tiny-mlx-4bit")
+    for name in ("tiny-mlx", home / "models" / "tiny-mlx-4bit"):
+        with pytest.raises(sv.EngineMissingError, match=r"tiny-mlx-4bit is an MLX model and runs in MLX.*GGUF copy"):
+            find_main(name)
+
+
+@pytest.mark.parametrize("word", [None, "", "none", "None"])
+def test_a_draft_that_is_off(home, word):
+    set_default_draft(demo_mains()[0].path, "ngram")
+    assert find_draft(word, demo_mains()[0]) is None
+
+
+def test_what_auto_means_session_before_default_before_demo_before_none(home):
+    main, other = demo_mains()[0], find_main("tiny-main")
+    assert find_draft("auto", main) == demo_draft("17m") and find_draft("auto", other) is None
+    sv.set_draft("q4_1", "12m", remember=True)
+    assert find_draft("auto", main).path == demo_draft("12m").path
+    assert find_draft("auto", demo_mains()[1]) == demo_draft("17m"), "each main model has a default of its own"
+    sv.set_draft("q4_1", "22m")
+    assert find_draft("auto", main).path == demo_draft("22m").path
+    assert find_draft("17m", main) == demo_draft("17m"), "what is asked for in the call comes first"
+    assert default_draft(main.path) == str(demo_draft("12m").path)
+    sv.set_draft("q4_1", None)
+    assert find_draft("auto", main) is None
+    sv.set_draft("q4_1", "ngram")
+    assert find_draft("auto", main) is NGRAM_LOOKUP is find_draft("NGRAM", main)
+    sv.set_draft("q4_1", "auto")
+    assert find_draft("auto", main).path == demo_draft("12m").path
+    sv.set_draft("q4_1", "auto", remember=True)
+    assert find_draft("auto", main) == demo_draft("17m")
+    sv.set_draft("tiny-main", "tiny-draft", remember=True)
+    assert find_draft("auto", other).path == home / "models" / "tiny-draft.gguf"
+
+
+def test_what_is_remembered_takes_the_place_of_what_was_said_for_the_session(home):
+    sv.set_draft("q4_1", "ngram")
+    sv.set_draft("q4_1", "12m", remember=True)
+    assert find_draft("auto", demo_mains()[0]).path == demo_draft("12m").path
+
+
+def test_a_default_that_is_gone_or_no_longer_fits_is_passed_over_with_a_warning(home):
+    draft = home / "models" / "tiny-draft.gguf"
+    sv.set_draft("tiny-main", "tiny-draft", remember=True)
+    write_vocabulary(draft)
+    with pytest.warns(UserWarning, match=r"tiny-draft\.gguf, the default draft of tiny-main, is not used: their vocab"):
+        assert find_draft("auto", find_main("tiny-main")) is None
+    draft.unlink()
+    with pytest.warns(UserWarning, match="is not used: it is gone"):
+        assert find_draft("auto", find_main("tiny-main")) is None
+    set_default_draft(demo_mains()[0].path, draft)
+    with pytest.warns(UserWarning, match="is not used: it is gone"):
+        assert find_draft("auto", demo_mains()[0]) == demo_draft("17m")
+
+
+def test_a_draft_that_does_not_fit_cannot_be_made_the_default(home):
+    with pytest.raises(
+        sv.IncompatibleDraftError, match=r"tiny-draft cannot draft for SmolLM2.*F16: their tokenizers are of"
+    ):
+        sv.set_draft("f16", "tiny-draft", remember=True)
+    assert default_draft(demo_mains()[1].path) is None
+
+
+def test_the_remembered_draft_is_loaded(home):
+    with sv.load("tiny-main") as pair:
+        assert pair.draft is None
+    sv.set_draft("tiny-main", "tiny-draft", remember=True)
+    with sv.load("tiny-main") as pair:
+        assert pair.draft.name == "tiny-draft"
+        assert len(pair.generate("ab", raw=True, max_tokens=4)) > 0
+    sv.set_draft("tiny-main", "ngram")
+    with sv.load("tiny-main") as pair:
+        assert pair.draft is None and pair.spec.ngram

@@ -7,7 +7,6 @@ import contextlib
 import itertools
 import os
 import queue
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from typing import Any, Protocol
 import msgspec
 
 from specviz.engines import messages as m
-from specviz.engines.errors import BY_NAME, EngineCrashed, EngineError
+from specviz.engines.errors import BY_NAME, EngineCrashed, EngineError, ended_by
 from specviz.engines.registry import make_engine
 from specviz.engines.service import Service
 from specviz.trace import Event
@@ -240,19 +239,7 @@ class HostClient:
 def _cause(returncode: int, closing: bool) -> str:
     if closing:
         return "the engine was closed while it was at work"
-    if returncode < 0:
-        with contextlib.suppress(ValueError):
-            name = signal.Signals(-returncode).name
-            reasons = {
-                "SIGKILL": "killed from outside; often the system ran out of memory",
-                "SIGABRT": "an assertion of the engine failed",
-                "SIGSEGV": "a memory error in the engine, often a damaged model file",
-                "SIGILL": "the engine was built for another processor",
-                "SIGBUS": "a memory error, often a model file that was changed while in use",
-            }
-            reason = f" ({reasons[name]})" if name in reasons else ""
-            return f"the engine's process was ended by {name}{reason}; the next call starts a new one"
-    return f"the engine's process ended with status {returncode}; the next call starts a new one"
+    return f"the engine's process {ended_by(returncode)}; the next call starts a new one"
 
 
 class InProcessClient:

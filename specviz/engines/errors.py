@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +23,14 @@ class EngineError(RuntimeError):
 
 class EngineMissingError(EngineError):
     """The engine's library is not installed; the message says how to install it."""
+
+
+class EngineTooOldError(EngineMissingError):
+    """The engine's library lacks something; the message says what, and how to get a newer one."""
+
+
+class EngineBrokenError(EngineMissingError):
+    """The engine's library is installed but does not load; the message says why."""
 
 
 class ModelFileError(EngineError):
@@ -45,9 +54,29 @@ BY_NAME: dict[str, type[EngineError]] = {
     for cls in (
         EngineError,
         EngineMissingError,
+        EngineTooOldError,
+        EngineBrokenError,
         ModelFileError,
         IncompatibleDraftError,
         PromptError,
         EngineCrashed,
     )
 }
+
+
+SIGNAL_REASONS = {
+    "SIGKILL": "killed from outside; often the system ran out of memory",
+    "SIGABRT": "an assertion of the engine failed",
+    "SIGSEGV": "a memory error in the engine, often a damaged model file",
+    "SIGILL": "the engine was built for another processor",
+    "SIGBUS": "a memory error, often a model file that was changed while in use",
+}
+
+
+def ended_by(returncode: int) -> str:
+    """Say how a process ended, after "its process": by which signal and what that means, or with which status."""
+    try:
+        name = signal.Signals(-returncode).name
+    except ValueError:
+        return f"ended with status {returncode}"
+    return f"was ended by {name}" + (f" ({SIGNAL_REASONS[name]})" if name in SIGNAL_REASONS else "")

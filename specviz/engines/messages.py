@@ -15,6 +15,8 @@ from msgspec import Struct
 from specviz.trace import ModelInfo, Settings
 
 MAX_FRAME = 256 << 20
+KV_TYPES = ("f16", "q8_0", "q4_0")
+"""Of the numbers in a KV cache. In `q8_0` it takes half the memory of `f16`, in `q4_0` a quarter; answers change."""
 _LENGTH = struct.Struct("<I")
 
 
@@ -26,6 +28,11 @@ class ModelSpec(Struct, frozen=True, kw_only=True):
     """0: what the model was trained for, at most 4,096."""
     n_threads: int = 1
     n_gpu_layers: int = 0
+    """Layers on a GPU, where there is one; -1: all."""
+    main_gpu: int | None = None
+    """The one GPU to use; None: the layers are spread over all."""
+    kv_type: str = "f16"
+    """One of `KV_TYPES`."""
     flash_attention: bool = True
 
 

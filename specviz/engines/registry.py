@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from specviz.engines.errors import EngineMissingError
+from specviz.engines.report import EngineReport
 from specviz.engines.service import Engine
 
-ENGINES = ("llama.cpp",)
+ENGINES = ("llama.cpp", "MLX")
 
 
 def make_engine(name: str) -> Engine:
@@ -14,10 +15,31 @@ def make_engine(name: str) -> Engine:
     Raises
     ------
     EngineMissingError
-        If there is no such engine or its library is not installed.
+        If there is no such engine, or its library is not installed, too old or broken.
     """
     if name == "llama.cpp":
         from specviz.engines.llamacpp.engine import LlamaEngine
 
         return LlamaEngine()
-    raise EngineMissingError(f"there is no engine {name!r}; there is {', '.join(ENGINES)}")
+    if name == "MLX":
+        raise EngineMissingError("this specviz does not run MLX models yet: take a GGUF copy of the model")
+    raise EngineMissingError(f"there is no engine {name!r}; there are {', '.join(ENGINES)}")
+
+
+def check_engine(name: str) -> EngineReport:
+    """Try an engine in this process, which a broken library may end; `specviz.engines.probe` does it in another one.
+
+    Raises
+    ------
+    EngineMissingError
+        If there is no such engine.
+    """
+    if name == "llama.cpp":
+        from specviz.engines.llamacpp.check import check
+
+        return check()
+    if name == "MLX":
+        from specviz.engines.mlx_check import check
+
+        return check()
+    raise EngineMissingError(f"there is no engine {name!r}; there are {', '.join(ENGINES)}")

@@ -10,11 +10,13 @@ folders.py          which files make one model
 sources.py          where models are kept: Hugging Face, LM Studio, Ollama, llama.cpp, folders
 reading.py          from files to a card
 compatibility.py    whether one model can draft for another, and why not
+advice.py           which of those that can is worth trying first
+defaults.py         which one a user wants, remembered
 index.py            the Library: all of it, in the background (indexer.py: its process; store.py: its memory)
 command.py          `specviz models`
 """
 
 from specviz.models.demo import demo_drafts, demo_mains
-from specviz.models.library import LocalModel, ModelNotFoundError, find_model
+from specviz.models.library import NGRAM_LOOKUP, LocalModel, ModelNotFoundError, find_model
 
-__all__ = ["LocalModel", "ModelNotFoundError", "demo_drafts", "demo_mains", "find_model"]
+__all__ = ["NGRAM_LOOKUP", "LocalModel", "ModelNotFoundError", "demo_drafts", "demo_mains", "find_model"]

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from specviz.models.card import ModelCard
 from specviz.models.compatibility import Compatibility, compare
+from specviz.models.defaults import NGRAM, NONE, default_draft, set_default_draft
+from specviz.models.demo import demo_drafts, demo_mains
 from specviz.models.index import Library, Progress
-from specviz.models.library import ModelNotFoundError
+from specviz.models.library import LocalModel, ModelNotFoundError, find_by_name, find_model, printable
 from specviz.models.reading import read_path
 
 
@@ -33,7 +37,25 @@ def add_models_command(commands: Any) -> None:
     check.add_argument("draft", metavar="DRAFT", help="the same for the draft")
     pairs = actions.add_parser("pairs", help="list, for each model, the models that can draft for it")
     pairs.set_defaults(run=_pairs)
-    for action in (check, pairs):
+    download = actions.add_parser("download", help="fetch a GGUF model from the Hugging Face hub; goes on where it was")
+    download.set_defaults(run=_download)
+    download.add_argument("repo", metavar="REPO", help="owner/name of a repository")
+    download.add_argument("file", metavar="FILE", nargs="?", help="a GGUF file of it, or a part of the name (Q4_K_M)")
+    download.add_argument("--revision", help="branch, tag or commit (default: the main branch)")
+    default = actions.add_parser(
+        "default", help="show or set the draft that is taken for MAIN unless another is asked for"
+    )
+    default.set_defaults(run=_default)
+    default.add_argument("main", metavar="MAIN", help="a GGUF file, or a part of a model's name")
+    change = default.add_mutually_exclusive_group()
+    change.add_argument(
+        "draft",
+        metavar="DRAFT",
+        nargs="?",
+        help="the same for the draft; ngram: lookup without a model; none: no drafting",
+    )
+    change.add_argument("--clear", action="store_true", help="forget what was set")
+    for action in (check, pairs, default):
         _add_common(action, argparse.SUPPRESS)
 
 
@@ -79,16 +101,14 @@ def _check(arguments: argparse.Namespace) -> int:
         shown = None if first is None else {"id": first.id, "main": first.shown[0], "draft": first.shown[1]}
         _print_json(msgspec.to_builtins(verdict) | {"first_difference": shown})
     else:
-        print(_sentence(verdict))
-        for reason in verdict.reasons:
-            print(f"- {printable(reason)}")
+        _print_verdict(verdict)
         print(f"llama.cpp's rule: {_accepts(verdict.llamacpp_accepts)}; MLX's rule: {_accepts(verdict.mlx_accepts)}")
     return 0 if verdict.compatible else 1
 
 
 def _pairs(arguments: argparse.Namespace) -> int:
     library = _indexed(arguments)
-    fitting = {main: [card for card, fit in library.drafts(main) if fit] for main in library.models}
+    fitting = {main: [offer.card for offer in library.offers(main) if offer.fit] for main in library.models}
     if arguments.json:
         _print_json({main.path: [card.path for card in drafts] for main, drafts in fitting.items()})
         return 0
@@ -96,6 +116,48 @@ def _pairs(arguments: argparse.Namespace) -> int:
         smaller = [card.name for card in drafts if card.n_params < main.n_params]
         print(f"{printable(main.name)}: {', '.join(map(printable, smaller)) or 'no smaller model that fits'}")
     return 0
+
+
+def _download(arguments: argparse.Namespace) -> int:
+    """Print the path of the file that was fetched; progress goes to standard error."""
+    from specviz.models.downloads import download
+
+    print(download(arguments.repo, arguments.file, revision=arguments.revision))
+    return 0
+
+
+def _default(arguments: argparse.Namespace) -> int:
+    """Exit status 0: done, also where there is no default; 1: the draft does not fit."""
+    mains = []
+    with contextlib.suppress(ModelNotFoundError):
+        mains = demo_mains()
+    main = _local(arguments, arguments.main, mains)
+    if arguments.clear:
+        set_default_draft(main.path, None)
+    elif arguments.draft in (NGRAM, NONE):
+        set_default_draft(main.path, arguments.draft)
+    elif arguments.draft is not None:
+        draft = _local(arguments, arguments.draft, demo_drafts())
+        verdict = compare(main.readable, draft.path)
+        if not verdict:
+            _print_verdict(verdict)
+            return 1
+        set_default_draft(main.path, draft.path)
+    default = default_draft(main.path)
+    if arguments.json:
+        _print_json({"main": str(main.path), "draft": default})
+    else:
+        print(f"{printable(main.name)}: {printable(default) if default is not None else 'no default draft'}")
+    return 0
+
+
+def _local(arguments: argparse.Namespace, name: str, known: list[LocalModel]) -> LocalModel:
+    """Return the model at a path, or the one with a name, for which all models are looked at only if they must be."""
+
+    def more() -> list[LocalModel]:
+        return [LocalModel(card.name, Path(card.path)) for card in _indexed(arguments).models]
+
+    return find_model(name, known, more)
 
 
 def _indexed(arguments: argparse.Namespace) -> Library:
@@ -123,20 +185,15 @@ def _card(name: str, library: Library | None) -> ModelCard:
     """Return the model at a path or, else, the one with a name."""
     if library is None or os.path.exists(name):
         return read_path(name)[0]
-    wanted = name.lower()
-    cards = [card for card in library.cards if card.name.lower() == wanted]
-    cards = cards or [card for card in library.cards if wanted in card.name.lower()]
-    if len(cards) == 1:
-        return cards[0]
-    if cards:
-        raise ModelNotFoundError(f"{name!r} may mean several models: {', '.join(card.name for card in cards)}")
-    raise ModelNotFoundError(f"there is no model {name!r}: specviz models lists those that there are")
+    return find_by_name(name, library.cards)
 
 
-def _sentence(verdict: Compatibility) -> str:
+def _print_verdict(verdict: Compatibility) -> None:
     can = "can draft" if verdict.compatible else "cannot draft"
     also = {"whole": ": their vocabularies are the same", "rule": ", though they differ:", "none": ":"}
-    return f"{printable(verdict.draft)} {can} for {printable(verdict.main)}{also[verdict.strictness]}"
+    print(f"{printable(verdict.draft)} {can} for {printable(verdict.main)}{also[verdict.strictness]}")
+    for reason in verdict.reasons:
+        print(f"- {printable(reason)}")
 
 
 def _accepts(accepts: bool) -> str:
@@ -162,8 +219,3 @@ def _print_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None
     for row in rows:
         table.add_row(*map(printable, row))
     Console(highlight=False, markup=False).print(table)
-
-
-def printable(text: str) -> str:
-    """Make control characters visible, so that a file's name cannot steer the terminal."""
-    return "".join(c if c.isprintable() else "�" for c in text)

@@ -6,6 +6,8 @@ is made on first use. Drafts: three distilled models that are part of specviz (`
 
 from __future__ import annotations
 
+import contextlib
+import os
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
@@ -57,6 +59,14 @@ def demo_mains() -> list[LocalModel]:
             file_type=SIXTEEN_BIT,
         ),
     ]
+
+
+def demo_recommendation(main_path: str | Path) -> dict[str, str]:
+    """Return, by its path, why the default draft is the one to take for a demo main; empty for other models."""
+    with contextlib.suppress(ModelNotFoundError):
+        if os.path.realpath(main_path) in {os.path.realpath(model.path) for model in demo_mains()}:
+            return {str(demo_drafts()[0].path): "comes with specviz, distilled from this very model"}
+    return {}
 
 
 def _packaged_main() -> Path:

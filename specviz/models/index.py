@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import psutil
 from msgspec import Struct
 
+from specviz.models.advice import Offer, rank
 from specviz.models.card import ModelCard
 from specviz.models.compatibility import Compatibility, VocabularyDifference, compare_cards, vocabulary_difference
+from specviz.models.defaults import default_draft
+from specviz.models.demo import demo_recommendation
 from specviz.models.folders import Found
 from specviz.models.indexer import Card, Differ, Difference, IndexerError, IndexerProcess, Read
+from specviz.models.library import LocalModel
 from specviz.models.reading import damaged_card, read_path
 from specviz.models.sources import Source, default_sources, discover
 from specviz.models.store import Entry, Index, Signature, Store, signature
@@ -59,7 +65,7 @@ class Library:
     >>> library = Library()
     >>> library.refresh()
     >>> library.wait()
-    >>> [card.name for card, fit in library.drafts(library.models[0]) if fit]
+    >>> [offer.card.name for offer in library.offers(library.models[0]) if offer.fit]
     """
 
     def __init__(
@@ -125,10 +131,34 @@ class Library:
         """
         return compare_cards(main, draft, lambda: self._difference(main, draft))
 
-    def drafts(self, main: ModelCard) -> list[tuple[ModelCard, Compatibility]]:
-        """Return every other model with what there is to say about it as a draft; those that fit first."""
-        pairs = [(card, self.compare(main, card)) for card in self.models if card.path != main.path]
-        return sorted(pairs, key=lambda pair: not pair[1].compatible)
+    def offers(self, main: ModelCard, *, gpu_bytes: int | None = None) -> list[Offer]:
+        """Return every other model as a draft of `main`: those that fit ranked, the best first, then the others.
+
+        Parameters
+        ----------
+        main
+            The main model.
+        gpu_bytes
+            Memory of the GPU that the models would run on.
+        """
+        default = default_draft(main.path)
+        return rank(
+            main,
+            [(card, self._said(main, card)) for card in self.models if card.path != main.path],
+            made_for=demo_recommendation(main.path),
+            default=None if default is None else os.path.realpath(default),
+            memory_bytes=psutil.virtual_memory().available,
+            gpu_bytes=gpu_bytes,
+        )
+
+    def _said(self, main: ModelCard, draft: ModelCard) -> Compatibility:
+        """Compare two models, of which one may have changed since it was indexed."""
+        try:
+            return self.compare(main, draft)
+        except OSError as error:
+            return Compatibility(
+                main=main.name, draft=draft.name, compatible=False, strictness="none", reasons=(str(error),)
+            )
 
     def _difference(self, main: ModelCard, draft: ModelCard) -> VocabularyDifference:
         assert main.tokenizer is not None and draft.tokenizer is not None
@@ -242,6 +272,35 @@ class Library:
         with self._lock:
             index = Index(entries=dict(self._index.entries), differences=dict(self._index.differences))
         self.store.save(index)
+
+
+_shared: Library | None = None
+_shared_lock = threading.Lock()
+
+
+def shared_library() -> Library:
+    """Return the library of this process, which all that list models here share; `refresh` it to see what is new."""
+    global _shared
+    with _shared_lock:
+        if _shared is None:
+            _shared = Library()
+        return _shared
+
+
+def local_models() -> list[LocalModel]:
+    """Return all models on this machine that can generate text, after looking what is new; waits for that.
+
+    Raises
+    ------
+    RuntimeError
+        If it cannot be found out.
+    """
+    library = shared_library()
+    library.refresh()
+    library.wait()
+    if library.progress.state == "failed":
+        raise RuntimeError(f"the models cannot be listed: {library.progress.detail}")
+    return [LocalModel(card.name, Path(card.path)) for card in library.models]
 
 
 def _pair(digest: str, other: str) -> str:

@@ -64,6 +64,41 @@ class StopReason(StrEnum):
     CONTEXT_LENGTH = "contextLengthReached"
 
 
+class Placement(Struct, frozen=True, kw_only=True):
+    """Where a model really is and what it takes there, as the engine tells after loading it; not what was asked for.
+
+    `str()` says it in a few words.
+    """
+
+    devices: tuple[str, ...]
+    """With weights on them: GPUs first, each with what it is, such as `CUDA0 (NVIDIA H100)`; then `CPU`."""
+    n_layers: Count = 0
+    """Layers of the model, its output layer included."""
+    n_gpu_layers: Count = 0
+    """How many of them lie on a GPU."""
+    kv_type: str = ""
+    """Of the numbers in its KV cache."""
+    flash_attention: bool = False
+    n_threads: Count = 0
+    weights_bytes: Count = 0
+    """A model in two roles has its weights once, and they are counted for both."""
+    cache_bytes: Count = 0
+    compute_bytes: Count = 0
+    """Buffers of forward passes."""
+
+    def __str__(self) -> str:
+        gpus = [device for device in self.devices if device != "CPU"]
+        where = f"{self.n_gpu_layers} of {self.n_layers} layers on {', '.join(gpus)}" if gpus else "on CPU"
+        threads = f"{self.n_threads} thread{'' if self.n_threads == 1 else 's'}"
+        cache = f"{_megabytes(self.cache_bytes)} {self.kv_type} cache"
+        memory = f"{_megabytes(self.weights_bytes)} weights, {cache}, {_megabytes(self.compute_bytes)} buffers"
+        return f"{where}, {threads}, {memory}"
+
+
+def _megabytes(n: int) -> str:
+    return f"{n / 1e6:,.0f} MB"
+
+
 class ModelInfo(Struct, frozen=True, kw_only=True):
     """A model as a trace remembers it. Holds the file's name, never its path."""
 
@@ -75,6 +110,8 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
     n_ctx: Count = 0
     """Tokens that the context could hold in this run."""
     size_bytes: Count = 0
+    placement: Placement | None = None
+    """None: not told (traces of older versions, other engines)."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -138,6 +175,7 @@ class Header(Struct, frozen=True, kw_only=True, tag_field="type", tag="header"):
     continued: Count = 0
     """How many of the last prompt tokens are the output of the trace that this one continues."""
     threads: Count = 0
+    """CPU threads asked for, of the main model; `placement` of each model says what it got."""
 
 
 class Pieces(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="pieces"):

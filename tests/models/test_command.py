@@ -8,6 +8,8 @@ import json
 import pytest
 
 from specviz.models.command import add_models_command
+from specviz.models.defaults import default_draft
+from specviz.models.demo import demo_drafts, demo_mains
 from specviz.models.library import ModelNotFoundError
 from tests.models.files import WORDS, with_token, write_vocabulary
 from tests.tiny import write_model
@@ -72,15 +74,40 @@ def test_check_by_path_as_json(run, tmp_path):
 def test_names_that_mean_none_or_several(run):
     with pytest.raises(ModelNotFoundError, match="'tiny' may mean several models: tiny-a, tiny-b"):
         run("check", "tiny", "Q4_1")
-    with pytest.raises(ModelNotFoundError, match="there is no model 'none such'"):
+    with pytest.raises(ModelNotFoundError, match=r"no model is called 'none such'.* words�"):
         run("check", "none such", "Q4_1")
 
 
 def test_pairs(run):
     _, text = run("pairs")
     (line,) = [line for line in text.splitlines() if line.startswith("SmolLM2-135M-Instruct.Q4_1: ")]
-    assert [name[-8:] for name in line.partition(": ")[2].split(", ")] == ["12m.Q4_0", "17m.Q4_0", "22m.Q4_0"]
+    assert [name[-8:] for name in line.partition(": ")[2].split(", ")] == ["17m.Q4_0", "12m.Q4_0", "22m.Q4_0"]
     assert "tiny-a: no smaller model that fits" in text.splitlines()
     drafts = json.loads(run("pairs", "--json")[1])
     (tiny,) = [value for path, value in drafts.items() if path.endswith("tiny-a.gguf")]
     assert len(tiny) == 1 and tiny[0].endswith("tiny-b.gguf")
+
+
+def test_default(run, tmp_path):
+    copy = demo_mains()[1]
+    assert run("default", "f16") == (0, "SmolLM2-135M-Instruct.F16: no default draft\n")
+    twelve = next(model.path for model in demo_drafts() if "12m" in model.name)
+    assert run("default", "f16", "12m") == (0, f"SmolLM2-135M-Instruct.F16: {twelve}\n")
+    assert default_draft(copy.path) == str(twelve)
+    assert json.loads(run("default", "F16", "--json")[1]) == {"main": str(copy.path), "draft": str(twelve)}
+    assert run("default", "f16", "ngram")[1].endswith(": ngram\n")
+    assert run("default", "f16", "none")[1].endswith(": none\n")
+    assert run("default", "f16", "--clear")[1].endswith(": no default draft\n")
+    assert default_draft(copy.path) is None
+
+
+def test_a_default_among_the_users_models_is_found_by_name(run, tmp_path):
+    assert run("default", "tiny-a", "tiny-b")[0] == 0
+    assert default_draft(tmp_path / "models" / "tiny-a.gguf") == str(tmp_path / "models" / "tiny-b.gguf")
+
+
+def test_a_default_that_does_not_fit_is_refused_with_the_reason(run):
+    status, text = run("default", "q4_1", "tiny-a")
+    assert status == 1 and default_draft(demo_mains()[0].path) is None
+    assert text.splitlines()[0] == "tiny-a cannot draft for SmolLM2-135M-Instruct.Q4_1:"
+    assert "- their vocabularies have 49,152 and 30 tokens" in text.splitlines()

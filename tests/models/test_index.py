@@ -10,10 +10,12 @@ import time
 import psutil
 import pytest
 
+from specviz.models import demo_drafts, index
+from specviz.models.defaults import set_default_draft
 from specviz.models.folders import Found
-from specviz.models.index import Library, Progress
+from specviz.models.index import Library, Progress, local_models, shared_library
 from specviz.models.indexer import MEMORY_BYTES, Card, IndexerError, IndexerProcess, Read
-from specviz.models.sources import FolderSource
+from specviz.models.sources import DemoSource, FolderSource
 from specviz.models.store import Store
 from specviz.models.vocabulary import Vocabulary
 from tests.models.files import WORDS, with_token, write_mlx, write_vocabulary
@@ -103,9 +105,51 @@ def test_drafts_come_with_those_that_fit_first(library, folder, monkeypatch):
     indexed(it)
     assert it.models == ()
     monkeypatch.setattr(Library, "models", Library.cards)
-    drafts = it.drafts(it.cards[1])
-    assert [card.name for card, fit in drafts if fit] == ["m4"]
-    assert [card.name for card, _ in drafts] == ["m4", "m0", "m2", "m3", "m5"]
+    offers = it.offers(it.cards[1])
+    assert [offer.card.name for offer in offers if offer.fit] == ["m4"]
+    assert [offer.card.name for offer in offers] == ["m4", "m0", "m2", "m3", "m5"]
+
+
+def test_offers_of_the_demo_pair_and_the_default(tmp_path):
+    it = Library(sources=[DemoSource()], cache=tmp_path / "cache")
+    indexed(it)
+    main = next(card for card in it.models if card.name.endswith("Q4_1"))
+    twelve, seventeen, _ = sorted(str(model.path) for model in demo_drafts())
+    set_default_draft(main.path, twelve)
+    offers = it.offers(main)
+    assert offers[0].card.path == seventeen and all(offer.fit for offer in offers)
+    assert [offer.advice.recommended for offer in offers] == [
+        "comes with specviz, distilled from this very model",
+        *[""] * (len(offers) - 1),
+    ]
+    assert [offer.card.path for offer in offers if offer.is_default] == [twelve]
+    assert "GPU" not in str(offers)
+    assert "0.1 GB are on the GPU" in str(it.offers(main, gpu_bytes=100_000_000))
+
+
+def test_a_draft_that_changed_since_it_was_indexed_is_offered_with_that_reason(library, folder, monkeypatch):
+    it = library()
+    indexed(it)
+    monkeypatch.setattr(Library, "models", Library.cards)
+    for path in it.store.folder.glob("*.tokens"):
+        path.unlink()
+    it._index.differences.clear()
+    (folder / "m1.gguf").unlink()
+    reasons = {offer.card.name: offer.fit.reasons[0] for offer in it.offers(it.cards[0]) if not offer.fit}
+    assert reasons.keys() == {"m1", "m2", "m4", "m5"}
+    assert reasons["m1"] == f"there is no model at {folder / 'm1.gguf'}"
+    assert reasons["m4"].startswith("token 100 is")
+
+
+def test_all_in_a_process_share_one_library(monkeypatch, no_other_models):
+    monkeypatch.setattr(index, "_shared", None)
+    shared = shared_library()
+    assert shared_library() is shared
+    assert {model.name[:6] for model in local_models()} == {"SmolLM"}
+    monkeypatch.setattr(index, "discover", lambda _: 1 / 0)
+    monkeypatch.setattr("threading.excepthook", lambda _: None)
+    with pytest.raises(RuntimeError, match="the models cannot be listed: division by zero"):
+        local_models()
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from specviz.decoding import EvaluationStopped
 from specviz.engines.errors import EngineError
-from specviz.engines.llamacpp.library import clear_log, keep, library, log_reason
+from specviz.engines.llamacpp.library import clear_log, keep, library, log_lines, log_reason
 from specviz.engines.llamacpp.model import Model
+from specviz.engines.llamacpp.placement import read_placement
 
 Logits = NDArray[np.float32]
 
@@ -39,9 +40,13 @@ class Context:
         Tokens that fit.
     n_threads
         For single tokens and for wider passes alike: every verify pass is a wide one.
+    kv_type
+        Of the numbers in the cache, one of `specviz.engines.messages.KV_TYPES`; all but `f16` need flash attention.
     """
 
-    def __init__(self, model: Model, *, n_ctx: int, n_threads: int, flash_attention: bool = True) -> None:
+    def __init__(
+        self, model: Model, *, n_ctx: int, n_threads: int, kv_type: str = "f16", flash_attention: bool = True
+    ) -> None:
         self.lib = lib = library()
         self.model = model
         params = lib.llama_context_default_params()
@@ -49,6 +54,7 @@ class Context:
         params.n_batch = PREFILL_CHUNK
         params.n_ubatch = PREFILL_CHUNK if model.n_gpu_layers else EXACT_WIDTH
         params.n_threads = params.n_threads_batch = n_threads
+        params.type_k = params.type_v = getattr(lib, f"GGML_TYPE_{kv_type.upper()}")
         params.flash_attn_type = (
             lib.LLAMA_FLASH_ATTN_TYPE_ENABLED if flash_attention else lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
         )
@@ -56,6 +62,7 @@ class Context:
         self.handle = lib.llama_init_from_model(model.handle, params)
         if not self.handle:
             raise EngineError(f"cannot create a context of {n_ctx:,} tokens for {model.info.name}: {log_reason()}")
+        self.placement = read_placement([*model.log, *log_lines()], n_layers=model.n_layers, n_threads=n_threads)
         self.memory = lib.llama_get_memory(self.handle)
         self.n_ctx: int = lib.llama_n_ctx(self.handle)
         self.n_threads = n_threads

@@ -10,9 +10,10 @@ import msgspec
 from specviz.engines.errors import EngineError, IncompatibleDraftError, ModelFileError
 from specviz.engines.llamacpp.context import Context
 from specviz.engines.llamacpp.library import clear_log, engine_version, library, log_reason
-from specviz.engines.llamacpp.model import Model, difference
+from specviz.engines.llamacpp.model import Model
 from specviz.engines.llamacpp.sequences import LlamaDrafter, LlamaMain
 from specviz.engines.messages import ModelSpec, PairSpec
+from specviz.models.compatibility import compare
 from specviz.trace import ModelInfo, Settings
 
 DEFAULT_N_CTX = 4096
@@ -22,19 +23,25 @@ FILE_TYPES = {
     "Q8_0": "LLAMA_FTYPE_MOSTLY_Q8_0",
 }
 
+_Weights = tuple[str, int, int | None]
+"""Path, GPU layers and main GPU."""
+
 
 class LlamaEngine:
     """Loads GGUF models and hands them to the decoding loop (`specviz.engines.service.Engine`).
 
-    The same file in two roles is one model with two contexts.
+    The same file in two roles, placed alike, is one model with two contexts. GPU layers are asked for only where
+    llama.cpp has a GPU. What is asked of llama.cpp for a GPU is tested; that it is obeyed was not tried on one.
     """
 
     def __init__(self) -> None:
         library()
         self.name = f"llama.cpp ({engine_version()})"
-        self._models: dict[tuple[str, int], Model] = {}
+        self._has_gpu = bool(library().llama_supports_gpu_offload())
+        self._models: dict[_Weights, Model] = {}
         self._contexts: dict[tuple[ModelSpec, str], Context] = {}
-        self._compatible: dict[tuple[str, str], str | None] = {}
+        self._misfits: dict[tuple[str, str], str] = {}
+        """By main and draft: why the draft does not fit; empty: it does."""
 
     def loaded(self, pair: PairSpec) -> bool:
         """Whether both contexts of the pair exist."""
@@ -52,11 +59,11 @@ class LlamaEngine:
             return self._info(self._context(pair.main, "main")), None
         draft = self._model(pair.draft)
         key = (main.path, draft.path)
-        if key not in self._compatible:
-            self._compatible[key] = difference(main, draft)
-        why = self._compatible[key]
-        if why is not None:
-            raise IncompatibleDraftError(f"{draft.info.name} cannot draft for {main.info.name}: {why}")
+        if key not in self._misfits:
+            verdict = compare(*key)
+            self._misfits[key] = "" if verdict.compatible else "; ".join(verdict.reasons)
+        if self._misfits[key]:
+            raise IncompatibleDraftError(f"{draft.info.name} cannot draft for {main.info.name}: {self._misfits[key]}")
         return self._info(self._context(pair.main, "main")), self._info(self._context(pair.draft, "draft"))
 
     def main(self, spec: ModelSpec, settings: Settings, stopped: Callable[[], bool]) -> LlamaMain:
@@ -100,16 +107,20 @@ class LlamaEngine:
         roles = {(pair.main, "main") for pair in keep} | {(pair.draft, "draft") for pair in keep if pair.draft}
         for key in self._contexts.keys() - roles:
             self._contexts.pop(key).close()
-        in_use = {(spec.path, spec.n_gpu_layers) for spec, _ in self._contexts}
+        in_use = {self._weights(spec) for spec, _ in self._contexts}
         for model in self._models.keys() - in_use:
             self._models.pop(model).close()
 
+    def _weights(self, spec: ModelSpec) -> _Weights:
+        """What two specs have to agree on to share their weights."""
+        return (spec.path, spec.n_gpu_layers, spec.main_gpu) if self._has_gpu else (spec.path, 0, None)
+
     def _model(self, spec: ModelSpec) -> Model:
-        key = (spec.path, spec.n_gpu_layers)
+        key = path, n_gpu_layers, main_gpu = self._weights(spec)
         if key not in self._models:
-            if not Path(spec.path).is_file():
-                raise ModelFileError(f"there is no file {spec.path}")
-            self._models[key] = Model(spec.path, n_gpu_layers=spec.n_gpu_layers)
+            if not Path(path).is_file():
+                raise ModelFileError(f"there is no file {path}")
+            self._models[key] = Model(path, n_gpu_layers=n_gpu_layers, main_gpu=main_gpu)
         return self._models[key]
 
     def _context(self, spec: ModelSpec, role: str) -> Context:
@@ -118,10 +129,14 @@ class LlamaEngine:
             model = self._model(spec)
             n_ctx = spec.n_ctx or min(model.info.n_ctx, DEFAULT_N_CTX)
             self._contexts[key] = Context(
-                model, n_ctx=n_ctx, n_threads=spec.n_threads, flash_attention=spec.flash_attention
+                model,
+                n_ctx=n_ctx,
+                n_threads=spec.n_threads,
+                kv_type=spec.kv_type,
+                flash_attention=spec.flash_attention,
             )
         return self._contexts[key]
 
     @staticmethod
     def _info(context: Context) -> ModelInfo:
-        return msgspec.structs.replace(context.model.info, n_ctx=context.n_ctx)
+        return msgspec.structs.replace(context.model.info, n_ctx=context.n_ctx, placement=context.placement)

@@ -7,7 +7,8 @@ from functools import cached_property
 from pathlib import Path
 
 from specviz.engines.errors import ModelFileError
-from specviz.engines.llamacpp.library import clear_log, library, log_reason
+from specviz.engines.llamacpp.library import clear_log, library, log_lines, log_reason
+from specviz.engines.llamacpp.placement import offloaded_layers
 from specviz.trace import ModelInfo
 
 
@@ -19,7 +20,9 @@ class Model:
     path
         The file (of a split model, its first part).
     n_gpu_layers
-        Layers placed on the GPU; -1: all of them.
+        Layers placed on GPUs, where there are any; -1: all of them.
+    main_gpu
+        The one GPU that is used; None: the layers are spread over all.
     vocab_only
         Load no weights.
 
@@ -29,17 +32,23 @@ class Model:
         With llama.cpp's own reason.
     """
 
-    def __init__(self, path: str, *, n_gpu_layers: int = 0, vocab_only: bool = False) -> None:
+    def __init__(
+        self, path: str, *, n_gpu_layers: int = 0, main_gpu: int | None = None, vocab_only: bool = False
+    ) -> None:
         self.lib = lib = library()
         self.path = path
-        self.n_gpu_layers = n_gpu_layers
         params = lib.llama_model_default_params()
         params.n_gpu_layers = n_gpu_layers
+        if main_gpu is not None:
+            params.split_mode = lib.LLAMA_SPLIT_MODE_NONE
+            params.main_gpu = main_gpu
         params.vocab_only = vocab_only
         clear_log()
         self.handle = lib.llama_model_load_from_file(path.encode(), params)
         if not self.handle:
             raise ModelFileError(f"cannot load {Path(path).name}: {log_reason()}")
+        self.log = log_lines()
+        """What llama.cpp said while it loaded the model."""
         self.vocab = lib.llama_model_get_vocab(self.handle)
         self.n_vocab: int = lib.llama_vocab_n_tokens(self.vocab)
         self._pieces: dict[int, bytes] = {}
@@ -66,6 +75,16 @@ class Model:
         buffer = ctypes.create_string_buffer(1 << 16)
         n = self.lib.llama_model_meta_val_str(self.handle, key.encode(), buffer, len(buffer))
         return None if n < 0 else buffer.value.decode("utf-8", "replace")
+
+    @cached_property
+    def n_gpu_layers(self) -> int:
+        """Layers that really are on GPUs."""
+        return offloaded_layers(self.log)
+
+    @cached_property
+    def n_layers(self) -> int:
+        """Layers, the output layer included."""
+        return int(self.lib.llama_model_n_layer(self.handle)) + 1
 
     @cached_property
     def chat_template(self) -> str | None:
@@ -129,34 +148,3 @@ class Model:
         if self.handle:
             self.lib.llama_model_free(self.handle)
             self.handle = None
-
-
-MAX_SIZE_DIFFERENCE = 128
-FIRST_COMPARED_TOKEN = 5
-
-
-def difference(main: Model, draft: Model) -> str | None:
-    """Say why a draft cannot serve a main model, by llama.cpp's rule; None if it can.
-
-    The rule is `common_speculative_are_compatible` of llama.cpp's common/speculative.cpp: equal vocabulary type, equal
-    add-BOS/EOS flags and ids where they are on, sizes within 128, equal token texts from id 5 on.
-    """
-    lib, a, b = main.lib, main.vocab, draft.vocab
-    if lib.llama_vocab_type(a) != lib.llama_vocab_type(b):
-        return f"their tokenizers are of different kinds ({lib.llama_vocab_type(a)} and {lib.llama_vocab_type(b)})"
-    for name in ("bos", "eos"):
-        adds_a = getattr(lib, f"llama_vocab_get_add_{name}")(a)
-        adds_b = getattr(lib, f"llama_vocab_get_add_{name}")(b)
-        if adds_a != adds_b:
-            return f"only one of them adds the {name.upper()} token"
-        id_a, id_b = getattr(lib, f"llama_vocab_{name}")(a), getattr(lib, f"llama_vocab_{name}")(b)
-        if adds_a and id_a != id_b:
-            return f"their {name.upper()} tokens differ ({id_a} and {id_b})"
-    if abs(main.n_vocab - draft.n_vocab) > MAX_SIZE_DIFFERENCE:
-        return f"their vocabularies have {main.n_vocab:,} and {draft.n_vocab:,} tokens"
-    text = lib.llama_vocab_get_text
-    for id in range(FIRST_COMPARED_TOKEN, min(main.n_vocab, draft.n_vocab)):
-        if text(a, id) != text(b, id):
-            words = [text(vocab, id).decode("utf-8", "replace") for vocab in (a, b)]
-            return f"token {id} is {words[0]!r} in the main model and {words[1]!r} in the draft"
-    return None
