@@ -66,7 +66,7 @@ def _category(pair: sv.Pair, category: str, n_prompts: int, n_tokens: int, repea
     for prompt in chosen:
         pair.generate(prompt, max_tokens=8, ignore_eos=True)
         for cell in cells:
-            swept[cell] += _speed(pair, prompt, n_tokens, **_cell(cell))()
+            swept[cell] += _speed(pair, prompt, n_tokens // 2, **_cell(cell))()
     finalists = sorted(cells, key=lambda cell: swept[cell])[:FINALISTS]
     measured: dict[str, list[float]] = {}
     ways: dict[str, dict[str, object]] = {str(cell): _cell(cell) for cell in {*finalists, PLAIN}}

@@ -23,7 +23,7 @@ elsewhere.
 SECTIONS: dict[str, tuple[str, Callable[[bool], str]]] = {
     "speed": ("Plain against speculative decoding", lambda quick: speed.run(*_size(quick, 6, 96))),
     "versus": ("Against llama.cpp's programs", lambda quick: versus.run(*_size(quick, 8, 64))),
-    "automatic": ("The automatic draft length against a grid", lambda quick: automatic.run(*_size(quick, 2, 64))),
+    "automatic": ("The automatic draft length against a grid", lambda quick: automatic.run(*_size(quick, 4, 96))),
     "bad": (
         "The automatic draft length on a draft good for nothing",
         lambda quick: automatic.bad(*_size(quick, 1, 96)),

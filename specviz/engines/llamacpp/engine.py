@@ -31,7 +31,7 @@ class LlamaEngine:
     """Loads GGUF models and hands them to the decoding loop (`specviz.engines.service.Engine`).
 
     The same file in two roles, placed alike, is one model with two contexts. GPU layers are asked for only where
-    llama.cpp has a GPU. What is asked of llama.cpp for a GPU is tested; that it is obeyed was not tried on one.
+    llama.cpp has a GPU (seen to be obeyed with CUDA on one H100; several GPUs were not tried).
     """
 
     def __init__(self) -> None:
