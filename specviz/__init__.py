@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ModelFileError,
         PromptError,
     )
+    from specviz.lab import Audit, audit
     from specviz.models import ModelNotFoundError
     from specviz.pair import Generation, Pair, load, set_draft
     from specviz.trace import Round, Stats, Trace, TraceError, read_trace
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "specviz.pair": ("Generation", "Pair", "load", "set_draft"),
     "specviz.trace": ("Round", "Stats", "Trace", "TraceError", "read_trace"),
+    "specviz.lab": ("Audit", "audit"),
     "specviz.models": ("ModelNotFoundError",),
     "specviz.engines.errors": (
         "EngineCrashed",
@@ -69,11 +71,13 @@ __all__ = [  # noqa: RUF022
     "load",
     "set_draft",
     "read_trace",
+    "audit",
     "Pair",
     "Generation",
     "Trace",
     "Round",
     "Stats",
+    "Audit",
     "Explorer",
     "Feed",
     "ModelPicker",

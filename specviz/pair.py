@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+import numpy as np
 import psutil
+from numpy.typing import NDArray
 
 from specviz.decoding import check_settings
 from specviz.decoding.settings import MAX_SEED
@@ -93,7 +95,7 @@ def load(
     Notes
     -----
     Where the models really are, and the memory they take, is told by `pair.main.placement` and `pair.draft.placement`.
-    GPU placement was not verified on a GPU.
+    Placement was seen to be obeyed with CUDA on one H100; several GPUs were not tried.
 
     Examples
     --------
@@ -498,6 +500,38 @@ class Pair:
             if isinstance(reply, m.Tokens):
                 ids = list(reply.ids)
         return ids
+
+    def score(self, trace: Trace) -> tuple[NDArray[np.integer], NDArray[np.floating], NDArray[np.floating]]:
+        """Have the draft read a trace's answer, in passes of up to 32 tokens, and say what it thinks of it.
+
+        Returns
+        -------
+        favourite : integers, shape (n_tokens,)
+            What the draft would have proposed at each position, had all before it been accepted.
+        confidence : floats, shape (n_tokens,)
+            Its probability of that.
+        probability : floats, shape (n_tokens,)
+            Its probability of what stands there.
+
+        Raises
+        ------
+        EngineError
+            If the pair has no draft model.
+        PromptError
+            If the text does not fit into the draft's context.
+        """
+        settings = msgspec.structs.replace(trace.header.settings, temperature=0.0)
+        call = self._client.call(
+            m.ScoreText,
+            pair=self.spec,
+            settings=settings,
+            prompt_ids=tuple(trace.header.prompt_ids),
+            token_ids=tuple(trace.token_ids),
+        )
+        for reply in call:
+            if isinstance(reply, m.Scores):
+                return np.array(reply.favourite, int), np.array(reply.confidence), np.array(reply.probability)
+        raise EngineError("the engine gave no scores")
 
     def close(self) -> None:
         """Free the models that no other open pair uses."""

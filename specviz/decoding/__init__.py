@@ -19,6 +19,7 @@ from specviz.decoding.policies import (
     sampled_draft,
 )
 from specviz.decoding.rules import RULES, Rule, Verdict, chance, match, rejection
+from specviz.decoding.score import Score, score
 from specviz.decoding.settings import MAX_DRAFT_TOKENS, check_settings, policy_of
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Policy",
     "ProbabilityCutoff",
     "Rule",
+    "Score",
     "Verdict",
     "chance",
     "check_settings",
@@ -51,4 +53,5 @@ __all__ = [
     "policy_of",
     "rejection",
     "sampled_draft",
+    "score",
 ]

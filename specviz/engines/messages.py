@@ -75,6 +75,16 @@ class Tokenize(Struct, frozen=True, kw_only=True, tag=True):
     text: str
 
 
+class ScoreText(Struct, frozen=True, kw_only=True, tag=True):
+    """Have the draft read a text that is given (`specviz.decoding.score`); replies `Scores`."""
+
+    id: int
+    pair: PairSpec
+    settings: Settings
+    prompt_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
+
+
 class Requantize(Struct, frozen=True, kw_only=True, tag=True):
     """Write a copy of a GGUF file in another type; replies `Done`."""
 
@@ -100,7 +110,7 @@ class Cancel(Struct, frozen=True, kw_only=True, tag=True):
     request: int
 
 
-Request = Load | Generate | Tokenize | Requantize | Unload | Cancel
+Request = Load | Generate | Tokenize | ScoreText | Requantize | Unload | Cancel
 
 
 class Phase(Struct, frozen=True, kw_only=True, tag=True):
@@ -134,6 +144,15 @@ class Tokens(Struct, frozen=True, kw_only=True, tag=True):
     ids: tuple[int, ...]
 
 
+class Scores(Struct, frozen=True, kw_only=True, tag=True):
+    """What a model said of each token of a text."""
+
+    id: int
+    favourite: tuple[int, ...]
+    confidence: tuple[float, ...]
+    probability: tuple[float, ...]
+
+
 class Done(Struct, frozen=True, kw_only=True, tag=True):
     """A request has ended well."""
 
@@ -150,7 +169,7 @@ class Failed(Struct, frozen=True, kw_only=True, tag=True):
     """Traceback of an unexpected error."""
 
 
-Reply = Phase | Loaded | Happened | Tokens | Done | Failed
+Reply = Phase | Loaded | Happened | Tokens | Scores | Done | Failed
 
 
 def write_frame(file: BinaryIO, data: bytes, *, flush: bool = True) -> None:

@@ -16,7 +16,18 @@ from typing import Protocol
 
 import msgspec
 
-from specviz.decoding import Drafter, Experience, FixedLength, MainModel, NoDrafter, Policy, decode, policy_of
+from specviz.decoding import (
+    Drafter,
+    EvaluationStopped,
+    Experience,
+    FixedLength,
+    MainModel,
+    NoDrafter,
+    Policy,
+    decode,
+    policy_of,
+    score,
+)
 from specviz.engines import messages as m
 from specviz.engines.chat import Message, render_chat
 from specviz.engines.errors import EngineError, PromptError
@@ -100,6 +111,8 @@ class Service:
                     self._load(request.id, engine, request.pair)
                     ids = engine.tokenize(request.pair.main, request.text, chat=False)
                     self._reply(m.Tokens(id=request.id, ids=tuple(ids)))
+                case m.ScoreText():
+                    self._score(request)
                 case m.Requantize():
                     self._engine(request.engine).requantize(
                         request.source, request.target, request.file_type, request.n_threads
@@ -183,6 +196,24 @@ class Service:
         finally:
             main.close()
             drafter.close()
+
+    def _score(self, request: m.ScoreText) -> None:
+        engine, pair = self._engine(request.pair.engine), request.pair
+        if pair.draft is None:
+            raise EngineError("the pair has no draft model")
+        self._load(request.id, engine, pair)
+        model = engine.main(pair.draft, request.settings, lambda: request.id in self._cancelled)
+        try:
+            if len(request.prompt_ids) + len(request.token_ids) > model.n_ctx:
+                raise PromptError(f"the text does not fit into the draft's context of {model.n_ctx:,} tokens")
+            scores = list(score(model, request.prompt_ids, request.token_ids))
+        except EvaluationStopped:
+            return
+        finally:
+            model.close()
+        columns = (tuple(column) for column in zip(*scores, strict=True)) if scores else ((), (), ())
+        favourite, confidence, probability = columns
+        self._reply(m.Scores(id=request.id, favourite=favourite, confidence=confidence, probability=probability))
 
     @staticmethod
     def _run(events: Iterator[object], happened: Callable[[object], None]) -> None:
