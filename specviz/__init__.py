@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         ModelFileError,
         PromptError,
     )
-    from specviz.lab import Audit, audit
+    from specviz.lab.audit import Audit, audit
     from specviz.models import ModelNotFoundError
     from specviz.pair import Generation, Pair, load, set_draft
     from specviz.trace import Round, Stats, Trace, TraceError, read_trace
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "specviz.pair": ("Generation", "Pair", "load", "set_draft"),
     "specviz.trace": ("Round", "Stats", "Trace", "TraceError", "read_trace"),
-    "specviz.lab": ("Audit", "audit"),
+    "specviz.lab.audit": ("Audit", "audit"),
     "specviz.models": ("ModelNotFoundError",),
     "specviz.engines.errors": (
         "EngineCrashed",

@@ -56,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from specviz import __version__
+    from specviz.lab.command import add_audit_command
     from specviz.models.command import add_models_command
 
     parser = argparse.ArgumentParser(prog="specviz", description="Explore speculative decoding.")
@@ -115,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--show-rejected", action="store_true", help="show dropped tokens in place, struck through")
     add("--trace", metavar="FILE", help="save the trace (JSON lines)")
     add("--json", action="store_true", help="print one object with text, token_ids and stats instead")
+    add_audit_command(commands)
     add_models_command(commands)
     engines = commands.add_parser(
         "engines",

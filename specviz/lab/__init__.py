@@ -2,9 +2,5 @@
 
 replay.py     what another draft length or cutoff would have done to a text, exactly, from two lists
 audit.py      `sv.audit`: drafts against a main model's own answers, every setting at once
+command.py    `specviz audit`
 """
-
-from specviz.lab.audit import Audit, audit
-from specviz.lab.replay import Replay, replay
-
-__all__ = ["Audit", "Replay", "audit", "replay"]

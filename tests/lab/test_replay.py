@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from specviz.decoding import check_settings, decode, policy_of, score
 from specviz.decoding.score import WIDTH
-from specviz.lab import replay
+from specviz.lab.replay import replay
 from specviz.trace import Round
 from tests.toy import ToyDrafter, ToyMain
 
