@@ -199,16 +199,8 @@ export const TRAITS = {
   snapshot: {},
   prompt: "Explain in a few sentences why the sea is hard to predict, with a small example in Python.",
   presets: ["Why is the sky blue?", "Write a short story about a lighthouse keeper", "Sort a list of dictionaries in Python", "List the planets"],
-  main_choices: [
-    { key: "smol-f16", label: "SmolLM2 135M Instruct F16", detail: "GGUF · 135M · 271 MB", reason: "" },
-    { key: "smol-q4", label: "SmolLM2 135M Instruct Q4_1", detail: "GGUF · 135M · 98 MB", reason: "" },
-  ],
-  draft_choices: [
-    { key: "none", label: "None", detail: "Plain decoding", reason: "" },
-    { key: "smol-22m", label: "SmolLM2 draft 22M Q8_0", detail: "GGUF · 22M · same vocabulary (49,152 tokens)", reason: "" },
-    { key: "qwen", label: "Qwen3 0.6B", detail: "", reason: "token 5 differs: \"!\" and \"&\"" },
-    { key: "ngram", label: "N-gram lookup (no model)", detail: "Repeats what followed the same words", reason: "" },
-  ],
+  chosen: { main: "SmolLM2 135M Instruct F16", draft: "SmolLM2 draft 22M Q8_0" },
+  launched: [],
   main: "smol-f16",
   draft: "smol-22m",
   auto_length: false,
@@ -222,6 +214,38 @@ export const TRAITS = {
   measure_baseline: true,
   show_provenance: true,
   show_rejected: false,
+};
+
+export const MODELS = {
+  type: "picker",
+  progress: { state: "ready", k: 3, n: 3, detail: "" },
+  models: {
+    key: ["smol-f16", "smol-22m", "qwen"],
+    name: ["SmolLM2 135M Instruct F16", "SmolLM2 draft 22M Q8_0", "Qwen3 0.6B"],
+    path: ["/models/smol-f16.gguf", "/models/smol-22m.gguf", "/models/qwen.gguf"],
+    source: ["demo", "demo", "hugging face"],
+    architecture: ["llama", "llama", "qwen3"],
+    n_params: [135e6, 22e6, 600e6],
+    quantization: ["F16", "Q8_0", "Q4_K_M"],
+    bits_per_weight: [16, 8.5, 4.9],
+    size_bytes: [271e6, 24e6, 400e6],
+    n_ctx: [8192, 2048, 40960],
+    n_vocab: [49152, 49152, 151936],
+    tokenizer: ["bpe (smollm)", "bpe (smollm)", "bpe (qwen2)"],
+    has_chat_template: [true, true, true],
+    note: ["", "", ""],
+    reason: ["", "", ""],
+  },
+  offers: {
+    main: "smol-f16",
+    key: ["smol-22m", "qwen"],
+    fits: [true, false],
+    reason: ["", "their vocabularies have 49,152 and 151,936 tokens"],
+    recommended: ["", ""],
+    warnings: [["it has 16% of the main model's parameters, which is large for a draft"], []],
+    default: "",
+    why: "",
+  },
 };
 
 export const RUN_INFO = {

@@ -1,4 +1,4 @@
-import { FakeKernel, FakeModel, RUN_INFO, state, TRAITS } from "./fake.js";
+import { FakeKernel, FakeModel, MODELS, RUN_INFO, state, TRAITS } from "./fake.js";
 import feed from "/specviz/static/widgets.js";
 
 const sans = 'system-ui, -apple-system, "Segoe UI", helvetica, arial, sans-serif';
@@ -44,6 +44,7 @@ async function start({ width = 1000, kernel = {}, traits = {} } = {}) {
   const controller = new AbortController();
   const { signal } = controller;
   const model = new FakeModel({ ...TRAITS, ...traits });
+  model.onsend = ({ type }) => type === "models" && model.emit("msg:custom", MODELS);
   const definition = feed();
   const exports = await definition.initialize({ model, signal });
   await definition.render({ model, el, signal });

@@ -116,46 +116,24 @@ export function switchControl(
 }
 
 export interface ChoiceOptions {
-  name: "main" | "draft" | "rule";
-  /** What there is to choose from, or the trait that says so. */
-  choices: "main_choices" | "draft_choices" | Choice[];
+  name: "rule";
+  choices: Choice[];
   label: string;
 }
 
-/** A list to choose from, with what is known of the choice below it. */
+/** A short list to choose from, with what is known of the choice below it. */
 export function choiceControl(settings: SettingsModel, { name, choices, label }: ChoiceOptions): HTMLElement {
   const id = uniqueId(name);
   const detail = h("p", { class: "sv-caption", id: `${id}-detail` });
-  const select = h("select", { id, class: "sv-select", "data-testid": name, "aria-describedby": detail.id });
+  const select = h(
+    "select",
+    { id, class: "sv-select", "data-testid": name, "aria-describedby": detail.id },
+    ...choices.map((choice) => h("option", { value: choice.key }, choice.label)),
+  );
   select.addEventListener("change", () => settings.set(name, select.value as Settings[typeof name]));
-  settings.follow(typeof choices === "string" ? [choices, name] : [name], () => {
-    const known = typeof choices === "string" ? (settings.get(choices) ?? []) : choices;
-    const chosen = settings.get(name);
-    const listed = known.some(({ key }) => key === chosen);
-    const all: Choice[] = listed || !chosen ? known : [{ key: chosen, label: chosen, detail: "", reason: "" }, ...known];
-    if (!sameOptions(select, all)) {
-      select.replaceChildren(
-        ...all.map((choice) => h("option", { value: choice.key, disabled: choice.reason !== "" }, optionText(choice))),
-      );
-    }
-    select.value = chosen ?? "";
-    const choice = all.find(({ key }) => key === chosen);
-    setText(detail, choice ? choice.reason || choice.detail : "");
-    detail.hidden = !detail.textContent;
+  settings.follow([name], () => {
+    select.value = settings.get(name);
+    setText(detail, choices.find(({ key }) => key === select.value)?.detail ?? "");
   });
   return h("div", { class: "sv-field" }, h("label", { for: id }, label), select, detail);
-}
-
-function optionText({ label, reason }: Choice): string {
-  return reason ? `${label} (${reason})` : label;
-}
-
-function sameOptions(select: HTMLSelectElement, choices: Choice[]): boolean {
-  return (
-    select.options.length === choices.length &&
-    choices.every((choice, i) => {
-      const option = select.options[i];
-      return option?.value === choice.key && option.text === optionText(choice) && option.disabled === (choice.reason !== "");
-    })
-  );
 }

@@ -1,13 +1,16 @@
 import type { AnyModel } from "@anywidget/types";
 import { choiceControl, numberControl, seedControl, switchControl } from "./controls.js";
 import { h, icon, perFrame, setText, uniqueId, type Icon } from "./dom.js";
+import { enginesView } from "./engines_view.js";
+import { ModelPicker } from "./model_picker.js";
 import { plotRow, tokenStream } from "./parts.js";
-import { busy, type ExplorerTraits, type PageMessage, type Phase, type RunState } from "./protocol.js";
+import type { PickerStore } from "./picker_store.js";
+import { busy, type ExplorerTraits, type Phase, type RunState } from "./protocol.js";
 import { SettingsModel } from "./settings.js";
 import { StatsTable } from "./stats_table.js";
 import type { Store } from "./store.js";
 import { Tiles } from "./tiles.js";
-import { AUTO_LENGTH, PHASE, RULES } from "./words.js";
+import { AUTO_LENGTH, PHASE, RULES, WITHOUT_MODEL } from "./words.js";
 
 /** Below this width (px) the sidebar goes under the prompt, folded. The same figure stands in styles.css. */
 const NARROW = 860;
@@ -15,13 +18,14 @@ const NARROW = 860;
 const WAITING_MS = 1500;
 const GIVE_UP_MS = 10_000;
 
-type Request = Exclude<PageMessage["type"], "resync">;
+type Request = "generate" | "stop" | "continue";
 
 /** The dashboard: prompt, text, plots on the left; models, settings, statistics on the right. */
 export class Explorer {
   readonly element: HTMLElement;
   readonly #store: Store;
   readonly #settings: SettingsModel;
+  readonly #models: PickerStore;
   readonly #signal: AbortSignal;
   readonly #buttons: Record<Request, HTMLButtonElement>;
   readonly #status = h("div", { class: "sv-status", role: "status", "data-testid": "status" });
@@ -41,8 +45,9 @@ export class Explorer {
   #timers: ReturnType<typeof setTimeout>[] = [];
   #stateSeen: RunState;
 
-  constructor(store: Store, model: AnyModel<ExplorerTraits>, signal: AbortSignal) {
+  constructor(store: Store, models: PickerStore, model: AnyModel<ExplorerTraits>, signal: AbortSignal) {
     this.#store = store;
+    this.#models = models;
     this.#signal = signal;
     this.#stateSeen = store.state;
     this.#settings = new SettingsModel(model, signal);
@@ -119,7 +124,17 @@ export class Explorer {
     const { message } = this.#store.state;
     if (phase === "crashed" || phase === "failed") return PHASE[phase];
     if (phase === "stopping") return PHASE.stopping;
-    return message ? `${PHASE[phase]} · ${message}` : PHASE[phase];
+    return [PHASE[phase], message, busy(phase) ? this.#nextPair() : ""].filter(Boolean).join(" · ");
+  }
+
+  /** What was chosen since the run under way began. */
+  #nextPair(): string {
+    const settings = this.#settings;
+    const [main, draft] = settings.get("launched") ?? [];
+    const next = { main: settings.get("main"), draft: settings.get("draft") };
+    if (main === undefined || (main === next.main && draft === next.draft)) return "";
+    const name = (key: string) => this.#models.nameOf(key) ?? WITHOUT_MODEL[key] ?? key;
+    return `the next run takes ${name(next.main)} with ${name(next.draft)}`;
   }
 
   #ask(request: Request): void {
@@ -205,8 +220,8 @@ export class Explorer {
       { class: "sv-controls" },
       group(
         "Models",
-        choiceControl(settings, { name: "main", choices: "main_choices", label: "Main model" }),
-        choiceControl(settings, { name: "draft", choices: "draft_choices", label: "Draft model" }),
+        new ModelPicker(this.#models, settings, this.#signal).element,
+        this.#placement(),
       ),
       group(
         "Speculative decoding",
@@ -243,20 +258,32 @@ export class Explorer {
         seedControl(settings),
         switchControl(settings, "ignore_eos", "Go on past the end of text", "ignore-eos"),
       ),
+      enginesView(this.#models, settings, this.#signal),
     );
+  }
+
+  /** Where the models of the last run really are. */
+  #placement(): HTMLElement {
+    const list = h("ul", { class: "sv-caption", "data-testid": "placement" });
+    const draw = () => {
+      const lines = this.#models.content.placement ?? [];
+      list.replaceChildren(...lines.map((line) => h("li", {}, line)));
+      list.hidden = lines.length === 0;
+    };
+    this.#models.subscribe(draw, this.#signal);
+    draw();
+    return list;
   }
 
   #foldWhenNarrow(): void {
     const settings = this.#settings;
-    settings.follow(["main", "draft", "main_choices", "draft_choices", "auto_length", "num_draft_tokens"], () => {
-      const name = (key: string, choices: "main_choices" | "draft_choices") =>
-        settings.get(choices)?.find((choice) => choice.key === key)?.label ?? key;
-      const draft = settings.get("draft");
-      const drafting = draft && draft !== "none";
-      const parts = [name(settings.get("main"), "main_choices"), drafting ? name(draft, "draft_choices") : "no draft"];
-      if (drafting) parts.push(`draft length ${settings.get("auto_length") ? "auto" : settings.get("num_draft_tokens")}`);
+    settings.follow(["chosen", "auto_length", "num_draft_tokens"], () => {
+      const { main = "", draft = "" } = settings.get("chosen") ?? {};
+      const parts = [main, draft || "no draft"];
+      if (draft) parts.push(`draft length ${settings.get("auto_length") ? "auto" : settings.get("num_draft_tokens")}`);
       setText(this.#summary, parts.filter(Boolean).join(" · "));
     });
+    settings.follow(["chosen", "main", "draft", "launched"], () => this.draw());
     let narrow = false;
     const observer = new ResizeObserver(([entry]) => {
       const now = (entry?.contentRect.width ?? NARROW) < NARROW;

@@ -56,7 +56,7 @@ function partElement(part: Part, store: Store, target: MountTarget): HTMLElement
   }
 }
 
-function mountRoot({ el, signal }: MountTarget, className: string, ...children: HTMLElement[]): void {
+export function mountRoot({ el, signal }: MountTarget, className: string, ...children: HTMLElement[]): void {
   if (signal.aborted) return;
   const root = h("div", { class: `specviz ${className}` }, ...children);
   el.append(root);

@@ -112,17 +112,106 @@ export interface Snapshot extends Content {
   run: number;
 }
 
+/** What is on this machine: one entry per model in every column, numbers that are not known 0. */
+export interface ModelColumns {
+  key: string[];
+  name: string[];
+  path: string[];
+  source: string[];
+  architecture: string[];
+  n_params: number[];
+  quantization: string[];
+  bits_per_weight: number[];
+  size_bytes: number[];
+  n_ctx: number[];
+  n_vocab: number[];
+  tokenizer: string[];
+  has_chat_template: boolean[];
+  /** Half a line more; mostly empty. */
+  note: string[];
+  /** Why it cannot be chosen as a main model; empty: it can. */
+  reason: string[];
+}
+
+/** What there is to choose as a draft for one main model, the best first. */
+export interface OfferColumns {
+  main: string;
+  key: string[];
+  fits: boolean[];
+  /** Why it does not fit; of one that fits, what differs all the same. */
+  reason: string[];
+  /** Why it wears the badge; empty: it does not. */
+  recommended: string[];
+  warnings: string[][];
+  /** Key of the remembered draft; empty: none is remembered. */
+  default: string;
+  /** Why none fits; empty where one does. */
+  why: string;
+}
+
+export interface LibraryProgress {
+  state: "new" | "searching" | "indexing" | "comparing" | "ready" | "failed";
+  k: number;
+  n: number;
+  detail: string;
+}
+
+export interface DownloadState {
+  suggestion: number;
+  state: "waiting" | "downloading" | "done" | "cancelled" | "failed";
+  /** Which of the two is on its way. */
+  file: "main model" | "draft";
+  done_bytes: number;
+  total_bytes: number;
+  error: string;
+}
+
+export interface Suggestion {
+  label: string;
+  size_bytes: number;
+}
+
+export interface EngineReport {
+  name: string;
+  state: string;
+  version: string;
+  backends: string[];
+  can: string[];
+  cannot: string[];
+  reason: string;
+  checking: boolean;
+}
+
+export interface PickerContent {
+  models?: ModelColumns;
+  offers?: OfferColumns | null;
+  progress?: LibraryProgress;
+  /** What could not be searched, in sentences. */
+  problems?: string[];
+  suggestions?: Suggestion[];
+  download?: DownloadState | null;
+  engines?: EngineReport[];
+  /** Where the models of the last run are, in words. */
+  placement?: string[];
+}
+
+export interface PickerMessage extends PickerContent {
+  type: "picker";
+}
+
 export type KernelMessage = Batch | Snapshot;
 
-export interface PageMessage {
-  type: "generate" | "continue" | "stop" | "resync";
-}
+export type PageMessage =
+  | { type: "generate" | "continue" | "stop" | "resync" }
+  | { type: "models" | "refresh" | "cancel_download" }
+  | { type: "set_default"; draft: string }
+  | { type: "download"; suggestion: number }
+  | { type: "probe"; engine: string };
 
 export interface Choice {
   key: string;
   label: string;
   detail: string;
-  reason: string;
 }
 
 /** Which tokens a view shows, and how. */
@@ -132,7 +221,7 @@ export interface ShownTraits {
 }
 
 export interface FeedTraits extends ShownTraits {
-  view: "feed" | "explorer";
+  view: "feed" | "explorer" | "picker";
   feed_id: string;
   snapshot: Snapshot | Record<string, never>;
 }
@@ -156,8 +245,10 @@ export interface Settings {
 
 export interface ExplorerTraits extends Omit<FeedTraits, keyof ShownTraits>, Settings {
   presets: string[];
-  main_choices: Choice[];
-  draft_choices: Choice[];
+  /** Names of the chosen models, for a page that no kernel tells more. */
+  chosen: { main?: string; draft?: string };
+  /** Keys of the models that the last run was started with. */
+  launched: string[];
 }
 
 export type Part = "tokens" | "acceptance" | "throughput" | "speedup" | "stats";

@@ -29,14 +29,16 @@ export const FATE_MEANING: Record<Fate, string> = {
 };
 
 export const RULES: Choice[] = [
-  { key: "match", label: "Match", detail: "Keeps a drafted token that equals the main model’s own sample.", reason: "" },
+  { key: "match", label: "Match", detail: "Keeps a drafted token that equals the main model’s own sample." },
   {
     key: "rejection",
     label: "Rejection sampling",
     detail: "Keeps a token with chance min(1,\u00a0p/q), else draws from max(0,\u00a0p\u00a0−\u00a0q).",
-    reason: "",
   },
 ];
+
+/** Drafters that are no model, by key, within a sentence. */
+export const WITHOUT_MODEL: Record<string, string> = { none: "no draft", ngram: "n-gram lookup" };
 
 export const AUTO_LENGTH = "Drafts as long as it pays on this machine, down to not at all.";
 
@@ -64,6 +66,23 @@ export function seconds(value: number): string {
   if (value < 10) return `${value.toFixed(1)} s`;
   if (value < 120) return `${Math.round(value)} s`;
   return `${Math.round(value / 60)} min`;
+}
+
+/** A file's size, in powers of 1,000. */
+export function bytes(n: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  const power = n < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(n) / 3 + 1e-9));
+  const value = n / 1000 ** power;
+  return `${value.toFixed(power > 2 && value < 100 ? 1 : 0)} ${units[power]}`;
+}
+
+/** A number of parameters: 135 M, 1.5 B. */
+export function parameters(n: number): string {
+  const billions = n / 1e9;
+  if (billions >= 0.9995) return `${billions.toFixed(billions < 100 ? 1 : 0)} B`;
+  if (n < 1e6) return `${Math.ceil(n / 1000)} k`;
+  const millions = n / 1e6;
+  return `${millions.toFixed(millions < 10 ? 1 : 0)} M`;
 }
 
 export function count(n: number, noun: string): string {

@@ -1,12 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Explorer } from "../src/explorer.js";
+import { PickerStore } from "../src/picker_store.js";
 import type { ExplorerTraits } from "../src/protocol.js";
 import { SAVE_DELAY_MS } from "../src/settings.js";
 import { Store } from "../src/store.js";
-import { batch, byId, EXPLORER, FakeModel, FakeResizeObserver, runState } from "./fakes.js";
+import { batch, byId, EXPLORER, FakeModel, FakeResizeObserver, models, runState } from "./fakes.js";
 
 let model: FakeModel;
 let store: Store;
+let picked: PickerStore;
 let explorer: Explorer;
 let controller: AbortController;
 let seq: number;
@@ -18,7 +20,10 @@ beforeEach(() => {
   model = new FakeModel({ ...EXPLORER });
   store = new Store((message) => model.send(message));
   controller = new AbortController();
-  explorer = new Explorer(store, model.as<ExplorerTraits>(), controller.signal);
+  picked = new PickerStore();
+  picked.asked = true;
+  picked.receive({ type: "picker", models: models(["big"], ["small"], ["other"]), progress: { state: "ready", k: 3, n: 3, detail: "" } });
+  explorer = new Explorer(store, picked, model.as<ExplorerTraits>(), controller.signal);
   document.body.append(explorer.element);
   seq = 0;
 });
@@ -88,13 +93,11 @@ describe("settings", () => {
     model.change("prompt", "From Python");
     model.change("p_min", 0.75);
     model.change("show_rejected", true);
-    model.change("draft", "none");
     model.change("seed", 7);
     expect(input("prompt").value).toBe("From Python");
     expect(input("p-min").value).toBe("0.75");
     expect(input("toggle-rejected").checked).toBe(true);
     expect(explorer.element.querySelector(".sv-tokens")?.classList.contains("sv-rejected")).toBe(true);
-    expect(input("draft").value).toBe("none");
     expect(input("seed").value).toBe("7");
     expect(model.calls).toEqual([]);
   });
@@ -158,21 +161,44 @@ describe("settings", () => {
 });
 
 describe("models", () => {
-  it("that cannot be chosen are there, disabled, with the reason", () => {
-    const option = (byId(explorer.element, "draft") as HTMLSelectElement).options[2];
-    expect([option?.disabled, option?.text]).toEqual([true, "OTHER (another vocabulary)"]);
+  it("that were chosen while a run is under way are told to be the next one's", () => {
+    model.change("launched", ["big", "small"]);
+    state("generating", { can_generate: false, can_stop: true });
+    expect(status()).toBe("Generating");
+    model.change("draft", "none");
+    expect(status()).toBe("Generating · the next run takes big with no draft");
+    state("finished");
+    expect(status()).toBe("Finished");
   });
 
-  it("are chosen by key", () => {
-    const select = byId(explorer.element, "main") as HTMLSelectElement;
-    select.value = "bigger";
-    select.dispatchEvent(new Event("change"));
-    expect(model.traits["main"]).toBe("bigger");
+  it("of the last run are told with where they are", () => {
+    const placement = byId(explorer.element, "placement");
+    expect(placement.hidden).toBe(true);
+    picked.receive({ type: "picker", placement: ["BIG: on CPU, 1 thread, 98 MB"] });
+    expect([placement.hidden, placement.textContent]).toEqual([false, "BIG: on CPU, 1 thread, 98 MB"]);
+  });
+});
+
+describe("engines", () => {
+  const fold = () => byId(explorer.element, "engines") as HTMLDetailsElement;
+  const report = { name: "llama.cpp", state: "ready", version: "0.3", backends: ["CPU"], can: ["mmap"], cannot: [], reason: "", checking: false };
+
+  it("are asked for when the fold is opened, once", () => {
+    for (const open of [true, false, true]) {
+      fold().open = open;
+      fold().dispatchEvent(new Event("toggle"));
+      if (open) picked.receive({ type: "picker", engines: [report] });
+    }
+    expect(model.sent()).toEqual([{ type: "probe", engine: "" }]);
+    expect(fold().textContent).toContain("llama.cpp · ready");
   });
 
-  it("that Python chose outside the list are shown too", () => {
-    model.change("main", "elsewhere");
-    expect((byId(explorer.element, "main") as HTMLSelectElement).value).toBe("elsewhere");
+  it("can be checked again one by one, and say what they lack", () => {
+    const reason = "not installed: pip install mlx-lm";
+    picked.receive({ type: "picker", engines: [report, { ...report, name: "MLX", state: "not installed", reason }] });
+    expect(fold().textContent).toContain(reason);
+    fold().querySelectorAll<HTMLButtonElement>("[data-testid=probe]")[1]?.click();
+    expect(model.sent()).toEqual([{ type: "probe", engine: "MLX" }]);
   });
 });
 
@@ -256,8 +282,8 @@ describe("the sidebar", () => {
     expect(summary()).toContain("BIG · SMALL · draft length 4");
     model.change("auto_length", true);
     expect(summary()).toContain("BIG · SMALL · draft length auto");
-    model.change("draft", "ngram");
-    expect(summary()).toContain("BIG · NGRAM · draft length auto");
+    model.change("chosen", { main: "BIG", draft: "" });
+    expect(summary()).toContain("BIG · no draft");
     if (side) side.open = true;
     FakeResizeObserver.resize(460);
     expect(side?.open).toBe(true);

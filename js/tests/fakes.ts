@@ -1,5 +1,13 @@
 import type { AnyModel } from "@anywidget/types";
-import { CURVES, type Batch, type Choice, type CurveColumns, type ExplorerTraits, type RunState } from "../src/protocol.js";
+import {
+  CURVES,
+  type Batch,
+  type CurveColumns,
+  type ExplorerTraits,
+  type ModelColumns,
+  type OfferColumns,
+  type RunState,
+} from "../src/protocol.js";
 import { IDLE } from "../src/store.js";
 
 type Callback = (...values: unknown[]) => void;
@@ -92,7 +100,45 @@ export function runState(phase: RunState["phase"], more: Partial<RunState> = {})
   return { ...IDLE, phase, ...more };
 }
 
-const choice = (key: string, reason = ""): Choice => ({ key, label: key.toUpperCase(), detail: `about ${key}`, reason });
+/** Models by name, each with what differs from an ordinary one. */
+export function models(...all: [key: string, more?: Partial<Record<keyof ModelColumns, unknown>>][]): ModelColumns {
+  const ordinary = (key: string) => ({
+    key,
+    name: key,
+    path: `/models/${key}.gguf`,
+    source: "folder",
+    architecture: "llama",
+    n_params: 135e6,
+    quantization: "Q4_1",
+    bits_per_weight: 5.1,
+    size_bytes: 98e6,
+    n_ctx: 8192,
+    n_vocab: 49152,
+    tokenizer: "bpe (smollm)",
+    has_chat_template: true,
+    note: "",
+    reason: "",
+  });
+  const rows = all.map(([key, more]) => ({ ...ordinary(key), ...more }));
+  const names = Object.keys(ordinary("")) as (keyof ModelColumns)[];
+  return Object.fromEntries(names.map((name) => [name, rows.map((row) => row[name])])) as unknown as ModelColumns;
+}
+
+type Offered = { fits?: boolean; reason?: string; recommended?: string; warnings?: string[] };
+
+export function offers(main: string, all: [key: string, more?: Offered][], more: Partial<OfferColumns> = {}): OfferColumns {
+  return {
+    main,
+    key: all.map(([key]) => key),
+    fits: all.map(([, one]) => one?.fits ?? true),
+    reason: all.map(([, one]) => one?.reason ?? ""),
+    recommended: all.map(([, one]) => one?.recommended ?? ""),
+    warnings: all.map(([, one]) => one?.warnings ?? []),
+    default: "",
+    why: "",
+    ...more,
+  };
+}
 
 export const EXPLORER: ExplorerTraits = {
   view: "explorer",
@@ -100,8 +146,8 @@ export const EXPLORER: ExplorerTraits = {
   snapshot: {},
   prompt: "Why?",
   presets: ["First", "Second"],
-  main_choices: [choice("big"), choice("bigger")],
-  draft_choices: [choice("none"), choice("small"), choice("other", "another vocabulary"), choice("ngram")],
+  chosen: { main: "BIG", draft: "SMALL" },
+  launched: [],
   main: "big",
   draft: "small",
   auto_length: false,

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
 import traitlets as t
-from IPython.display import display, update_display
 
 from specviz.decoding import RULES, check_settings
 from specviz.decoding.settings import AUTO
-from specviz.models import LocalModel, ModelNotFoundError, demo_drafts, demo_mains
-from specviz.pair import NGRAM, Generation, Pair, find_draft, find_main, load
-from specviz.trace import Settings, Trace
+from specviz.engines import messages as m
+from specviz.models import ModelNotFoundError
+from specviz.pair import Generation, Pair, load
+from specviz.trace import Event, Header, Settings, Trace
 from specviz.widgets.feed import Feed
+from specviz.widgets.model_choice import ModelChoice
 from specviz.widgets.static_html import traces_html
 
 PRESETS = (
@@ -21,15 +23,9 @@ PRESETS = (
     "Explain the Pythagorean theorem",
     "Plan a 1 day trip to DC",
 )
-NO_DRAFT = "none"
-NO_DRAFT_CHOICE = {"key": NO_DRAFT, "label": "No draft: plain decoding", "detail": "", "reason": ""}
-NGRAM_CHOICE = {
-    "key": NGRAM,
-    "label": "N-gram lookup (no model)",
-    "detail": "Repeats what followed the same words",
-    "reason": "",
-}
 BASELINE_TOKENS = 16
+PLACEMENT = tuple(inspect.signature(load).parameters.keys() - {"main", "draft", "engine", "in_process"})
+"""Keywords of `load` that say where models are placed."""
 
 
 def explore(main: str | Path = "auto", draft: str | Path | None = "auto", **settings: Any) -> Explorer:
@@ -38,11 +34,11 @@ def explore(main: str | Path = "auto", draft: str | Path | None = "auto", **sett
     Parameters
     ----------
     main, draft
-        As for `specviz.load`. The models of the demo pair can always be chosen too.
+        As for `specviz.load`; others can be chosen in the dashboard.
     **settings
         Traits of `Explorer` (`prompt`, `num_draft_tokens`, `p_min`, `temperature`, `max_tokens`, ...) and placement
-        keywords of `load` (`n_ctx`, `n_threads`, `n_gpu_layers`, `draft_gpu_layers`). `num_draft_tokens="auto"` stands
-        for `auto_length=True`.
+        keywords of `load` (`n_ctx`, `n_threads`, `n_gpu_layers`, ...). `num_draft_tokens="auto"` stands for
+        `auto_length=True`.
 
     Raises
     ------
@@ -54,7 +50,7 @@ def explore(main: str | Path = "auto", draft: str | Path | None = "auto", **sett
     return Explorer(main, draft, **settings)
 
 
-class Explorer(Feed):
+class Explorer(ModelChoice, Feed):
     """The dashboard. Models are loaded when they are first needed; the engine runs in a process of its own.
 
     Traits may be read, set and observed from Python; `generate()`, `continue_()`, `stop()` and `wait()` do what the
@@ -64,10 +60,7 @@ class Explorer(Feed):
     view = t.Unicode("explorer").tag(sync=True)
     prompt = t.Unicode(PRESETS[1]).tag(sync=True)
     presets = t.List(t.Unicode(), list(PRESETS)).tag(sync=True)
-    main_choices = t.List(t.Dict()).tag(sync=True)
-    draft_choices = t.List(t.Dict()).tag(sync=True)
-    main = t.Unicode().tag(sync=True)
-    draft = t.Unicode(NO_DRAFT).tag(sync=True)
+    launched = t.List(t.Unicode(), help="Main model and draft of the last run.").tag(sync=True)
     auto_length = t.Bool(False, help="Choose the draft length automatically.").tag(sync=True)
     num_draft_tokens = t.Int(4, min=0, max=16).tag(sync=True)
     p_min = t.Float(0.0, min=0.0, max=1.0).tag(sync=True)
@@ -79,44 +72,19 @@ class Explorer(Feed):
     measure_baseline = t.Bool(True).tag(sync=True)
 
     def __init__(self, main: str | Path = "auto", draft: str | Path | None = "auto", **settings: Any) -> None:
-        self._placement = {
-            name: settings.pop(name)
-            for name in ("n_ctx", "n_threads", "n_gpu_layers", "draft_gpu_layers")
-            if name in settings
-        }
+        self._placement = {name: settings.pop(name) for name in PLACEMENT if name in settings}
         unknown = settings.keys() - {*self.trait_names(sync=True)}
         if unknown:
             raise TypeError(f"unknown setting {', '.join(sorted(unknown))} of an Explorer")
         if settings.get("num_draft_tokens") == AUTO:
             del settings["num_draft_tokens"]
             settings["auto_length"] = True
-        ngram = str(draft).lower() == NGRAM
-        problem = ""
-        try:
-            main_model = find_main(main)
-            draft_model = None if ngram else find_draft(draft, main_model)
-        except ModelNotFoundError as error:
-            if str(main) != "auto":
-                raise
-            main_model, draft_model, problem = None, None, str(error)
-        self._mains = _by_name(main_model, _demo(demo_mains))
-        self._drafts = _by_name(draft_model, _demo(demo_drafts))
         self._pair: Pair | None = None
         self._pair_key: tuple[str, str] | None = None
-        self._record_shown = False
-        super().__init__(
-            main_choices=[_choice(model) for model in self._mains.values()],
-            draft_choices=[
-                NO_DRAFT_CHOICE,
-                *(_choice(model) for model in self._drafts.values()),
-                NGRAM_CHOICE,
-            ],
-            main=main_model.name if main_model is not None else "",
-            draft=NGRAM if ngram else NO_DRAFT if draft_model is None else draft_model.name,
-            **settings,
-        )
-        if problem:
-            self._fail("failed", ModelNotFoundError(problem))
+        self._placed: list[str] = []
+        super().__init__(main, draft, **settings)
+        if self.problem:
+            self._fail("failed", ModelNotFoundError(self.problem))
 
     def generate(self) -> None:
         """Answer the prompt; returns at once."""
@@ -128,7 +96,7 @@ class Explorer(Feed):
 
     def close(self) -> None:
         """Stop, free the models, and close the widget."""
-        if hasattr(self, "_pair"):
+        if hasattr(self, "_sending"):
             self.stop()
             pair, self._pair = self._pair, None
             if pair is not None:
@@ -148,6 +116,7 @@ class Explorer(Feed):
             "ignore_eos": self.ignore_eos,
             "baseline_tokens": BASELINE_TOKENS if self.measure_baseline else 0,
         }
+        self.launched = list(key)
 
         def begin() -> Generation:
             checked: Settings = check_settings(**given)
@@ -161,15 +130,11 @@ class Explorer(Feed):
         """Return the chosen pair; what both the old and the new one use stays loaded."""
         if self._pair is not None and self._pair_key == key:
             return self._pair
-        main, draft = self._mains.get(key[0]), self._drafts.get(key[1])
-        if main is None:
+        main, draft = key
+        if not main:
             raise ModelNotFoundError("choose a main model first")
         before, self._pair = self._pair, None
-        self._pair = load(
-            main.name if main.source is not None else main.path,
-            NGRAM if key[1] == NGRAM else None if draft is None else draft.path,
-            **self._placement,
-        )
+        self._pair = load(main, draft, **self._placement)
         self._pair_key = key
         if before is not None:
             before.close()
@@ -188,44 +153,18 @@ class Explorer(Feed):
         super()._observe()
         if self._record_shown and not self._state["can_stop"] and self._traces:
             traces = list(self._traces)
-            self._on_main_thread(lambda: self._show_record(traces))
+            self._on_main_thread(lambda: self._update_record(traces_html(traces, self.show_rejected)))
+
+    def _take(self, generation: Generation, event: Event | m.Phase) -> None:
+        super()._take(generation, event)
+        if isinstance(event, Header):
+            roles = {"Main model": event.main, "Draft": event.draft}
+            self._placed = [f"{role}: {one.placement}" for role, one in roles.items() if one and one.placement]
+            self._ask("more")
+
+    def _content(self, due: set[str]) -> dict[str, Any]:
+        content = super()._content(due)
+        return content | {"placement": self._placed} if "more" in due else content
 
     def _ipython_display_(self, **_: Any) -> None:
-        """Show the dashboard, and room for the record that a saved notebook keeps."""
-        bundle = self._repr_mimebundle_()
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        display(data, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
-        record = _record("", self.feed_id)
-        display(record, raw=True, display_id=f"specviz-{self.feed_id}")  # type: ignore[no-untyped-call]
-        self._record_shown = True
-
-    def _show_record(self, traces: list[Trace]) -> None:
-        update_display(  # type: ignore[no-untyped-call]
-            _record(traces_html(traces, self.show_rejected), self.feed_id),
-            raw=True,
-            display_id=f"specviz-{self.feed_id}",
-        )
-
-
-def _record(html: str, feed_id: str) -> dict[str, str]:
-    """The static result, which the page hides while the live view is there."""
-    return {"text/html": f'<div class="specviz-static" data-feed="{feed_id}">{html}</div>', "text/plain": ""}
-
-
-def _choice(model: LocalModel) -> dict[str, str]:
-    making = "" if model.exists else ", made on first use"
-    return {"key": model.name, "label": model.label or model.name, "detail": model.detail + making, "reason": ""}
-
-
-def _by_name(chosen: LocalModel | None, known: list[LocalModel]) -> dict[str, LocalModel]:
-    models = {model.name: model for model in known}
-    if chosen is not None and models.get(chosen.name) != chosen:
-        models = {chosen.name: chosen} | models
-    return models
-
-
-def _demo(list_models: Any) -> list[LocalModel]:
-    try:
-        return list(list_models())
-    except ModelNotFoundError:
-        return []
+        self._display_with_record()

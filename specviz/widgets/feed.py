@@ -5,15 +5,12 @@ The worker thread that reads a generation only `send()`s; traits that users obse
 
 from __future__ import annotations
 
-import asyncio
 import queue
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import anywidget
 import traitlets as t
 
 from specviz.engines import messages as m
@@ -22,20 +19,11 @@ from specviz.pair import Generation
 from specviz.trace import Baseline, Header, Round, StopReason, Trace
 from specviz.trace.events import Event
 from specviz.trace.projection import Projection
+from specviz.widgets.bundle import BundleWidget
 
-STATIC = Path(__file__).parent.parent / "static"
 BATCH_SECONDS = 0.033
 OBSERVED_SECONDS = 0.5
 """How often `stats` and `text` follow while a generation runs."""
-
-MISSING_BUNDLE = """export default { render({ el }) {
-  el.textContent = "specviz's JavaScript bundle is missing. Run `make setup`, or install the package from a wheel.";
-} };"""
-
-
-def _bundle(name: str, missing: str) -> Path | str:
-    path = STATIC / name
-    return path if path.is_file() else missing
 
 
 def state(
@@ -55,7 +43,7 @@ def state(
 IDLE = state("idle")
 
 
-class Feed(anywidget.AnyWidget):  # type: ignore[misc]
+class Feed(BundleWidget):
     """The data behind the views: follows generations and shows them wherever its parts are displayed.
 
     Displayed itself it draws tokens, plots and statistics below each other.
@@ -67,11 +55,7 @@ class Feed(anywidget.AnyWidget):  # type: ignore[misc]
     >>> feed.follow(pair.stream("Explain the Pythagorean theorem"))
     """
 
-    _esm = _bundle("widgets.js", MISSING_BUNDLE)
-    _css = _bundle("widgets.css", "")
-
     view = t.Unicode("feed").tag(sync=True)
-    feed_id = t.Unicode().tag(sync=True)
     snapshot = t.Dict().tag(sync=True)
     show_provenance = t.Bool(True, help="Colour tokens by who proposed them.").tag(sync=True)
     show_rejected = t.Bool(False, help="Show dropped drafted tokens in place.").tag(sync=True)
@@ -91,13 +75,7 @@ class Feed(anywidget.AnyWidget):  # type: ignore[misc]
         self._thread: threading.Thread | None = None
         self._stop_asked = False
         self._generation: Generation | None = None
-        try:
-            self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
-        except RuntimeError:
-            self._loop = None
         super().__init__(**kwargs)
-        self.feed_id = self.model_id or ""
-        self.on_msg(self._on_message)
 
     def follow(self, generation: Generation, *, append: bool = False) -> Feed:
         """Show a generation as it runs; returns at once.
@@ -251,7 +229,7 @@ class Feed(anywidget.AnyWidget):  # type: ignore[misc]
                 state["snapshot"] = self._snapshot()
         return state
 
-    def _on_message(self, _: Any, content: dict[str, Any], __: Any) -> None:
+    def _on_message(self, widget: Any, content: dict[str, Any], buffers: Any) -> None:
         match content.get("type"):
             case "resync":
                 with self._sending:
@@ -259,6 +237,8 @@ class Feed(anywidget.AnyWidget):  # type: ignore[misc]
                     self.send({"type": "snapshot", "run": self._run} | self._snapshot() | {"seq": self._seq})
             case "stop":
                 self.stop()
+            case _:
+                super()._on_message(widget, content, buffers)
 
     def _observe(self) -> None:
         """Let the observable traits follow, on the main thread."""
@@ -274,9 +254,3 @@ class Feed(anywidget.AnyWidget):  # type: ignore[misc]
                 self.trace = traces[-1] if traces else None
 
         self._on_main_thread(follow)
-
-    def _on_main_thread(self, action: Callable[[], None]) -> None:
-        if self._loop is not None and self._loop.is_running():
-            self._loop.call_soon_threadsafe(action)
-        else:
-            action()

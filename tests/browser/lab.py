@@ -47,7 +47,11 @@ class Lab:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.token = secrets.token_hex(16)
+        self.models = home / "models"
+        self.models.mkdir()
         env = os.environ | {f"JUPYTER_{name}_DIR": str(home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+        env |= {"SPECVIZ_MODELS": str(self.models), "XDG_CONFIG_HOME": str(home / "user-config")}
+        env |= {name: str(home / name) for name in ("HF_HUB_CACHE", "OLLAMA_MODELS", "LLAMA_CACHE", "XDG_CACHE_HOME")}
         command = [
             Path(sys.executable).with_name("jupyter"),
             "lab",
@@ -166,6 +170,13 @@ class Notebook:
         return self.page.evaluate(
             "(i) => jupyterapp.shell.currentWidget.content.widgets[i].outputArea.node.innerText", index
         )
+
+    def choose(self, role: str, words: str) -> None:
+        """Choose the first model that has all these words, as the main model or the draft."""
+        field = self.page.locator(f"[data-testid={role}]")
+        field.click()
+        field.fill(words)
+        field.press("Enter")
 
     def kernel_pid(self) -> int:
         """Process id of the notebook's kernel."""

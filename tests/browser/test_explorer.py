@@ -175,7 +175,7 @@ def test_the_length_chosen_automatically(quickstart):
 
 def test_a_draft_without_a_model(quickstart):
     page = quickstart.page
-    page.select_option(test_id("draft"), "ngram")
+    quickstart.choose("draft", "n-gram")
     page.fill(test_id("prompt"), "Repeat three times: The quick brown fox jumps over the lazy dog.")
     generate(page, 60)
     assert "n-gram lookup · draft length 4" in page.inner_text(test_id("run-info"))
