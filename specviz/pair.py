@@ -23,7 +23,9 @@ from specviz.engines.chat import Message
 from specviz.engines.client import Call, Client, InProcessClient, decode_event, shared_client
 from specviz.engines.errors import EngineError, EngineMissingError, IncompatibleDraftError, PromptError
 from specviz.models import NGRAM_LOOKUP, LocalModel, ModelNotFoundError, demo_drafts, demo_mains, find_model
+from specviz.models.card import ENGINES
 from specviz.models.compatibility import compare
+from specviz.models.convert import FILE_TYPE, mlx_copy
 from specviz.models.defaults import NGRAM, NONE, default_draft, set_default_draft
 from specviz.models.index import local_models
 from specviz.trace import Event, Header, ModelInfo, Round, StopReason, Summary, Trace
@@ -56,14 +58,15 @@ def load(
     Parameters
     ----------
     main
-        A GGUF file, or a part of the name of a demo model or else of any model on this machine (which are then looked
-        for: a second, much longer the first time); `"auto"`: the demo model.
+        A GGUF file, an MLX model's folder, or a part of the name of a demo model or else of any model on this machine
+        (which are then looked for: a second, much longer the first time); `"auto"`: the demo model.
     draft
         The same for the draft; `"auto"`: what `set_draft` said for the main model, else the demo draft where it is a
         demo model, else none; `"ngram"`: no model, n-grams of the text are looked up; `None`, `""` or `"none"`: off,
         plain decoding.
     engine
-        `"llama.cpp"`, which is the default.
+        `"llama.cpp"` or `"mlx"`; None: the one that runs the main model, by its format; llama.cpp for the demo, of
+        which MLX gets copies that are made on first use.
     n_ctx, draft_ctx
         Tokens of prompt and answer that fit, of each model; None: what the main model was trained for, at most 4,096;
         for the draft the same (a draft whose context is full stops drafting).
@@ -113,13 +116,15 @@ def load(
         kv_type if draft_kv_type is None else draft_kv_type,
         flash_attention if draft_flash_attention is None else draft_flash_attention,
     )
-    main_model = find_main(main)
+    main_model = find_main(main, engine)
     draft_model = find_draft(draft, main_model)
+    engine = _engine_of(main_model)
     ngram = draft_model is NGRAM_LOOKUP
     client: Client = InProcessClient() if in_process else shared_client()
-    engine = engine or DEFAULT_ENGINE
     try:
-        make(main_model, client, engine, threads)
+        for model in (main_model, draft_model):
+            if model is not None:
+                make(model, client, engine, threads)
         spec = m.PairSpec(
             engine=engine,
             main=msgspec.structs.replace(main_spec, path=str(main_model.path)),
@@ -171,19 +176,39 @@ def default_threads() -> int:
     return max(1, min(psutil.cpu_count(logical=False) or 1, usable) - 1)
 
 
-def find_main(main: str | Path) -> LocalModel:
-    """Return the main model that an argument of `load` means.
+def find_main(main: str | Path, engine: str | None = None) -> LocalModel:
+    """Return the main model that arguments of `load` mean.
 
     Raises
     ------
     ModelNotFoundError
         If it cannot be found.
     EngineMissingError
-        If no engine here runs it.
+        If no engine here runs it, or not the one that is asked for.
     """
+    name = None if engine is None else _engine_name(engine)
     if str(main) == "auto":
-        return demo_mains()[0]
-    return _find(main, _demo_mains())
+        return _in_engine(demo_mains(), name)[0]
+    return _find(main, _in_engine(_demo_mains(), name), name)
+
+
+def _engine_name(engine: str) -> str:
+    """Return an engine's name as it is written here."""
+    for name in ENGINES.values():
+        if name.lower() == engine.lower():
+            return name
+    raise EngineMissingError(f"there is no engine {engine!r}; there are {', '.join(ENGINES.values())}")
+
+
+def _engine_of(model: LocalModel) -> str:
+    """Return the engine that runs a model."""
+    is_mlx = model.path.is_dir() or model.file_type.startswith(FILE_TYPE)
+    return ENGINES["mlx" if is_mlx else "gguf"]
+
+
+def _in_engine(models: list[LocalModel], engine: str | None) -> list[LocalModel]:
+    """Return demo models as an engine takes them."""
+    return [mlx_copy(model) for model in models] if engine == ENGINES["mlx"] else models
 
 
 def find_draft(draft: str | Path | None, main: LocalModel) -> LocalModel | None:
@@ -199,7 +224,7 @@ def find_draft(draft: str | Path | None, main: LocalModel) -> LocalModel | None:
         return _auto_draft(main)
     if word in ("", NONE):
         return None
-    return NGRAM_LOOKUP if word == NGRAM else _find(str(draft), demo_drafts())
+    return NGRAM_LOOKUP if word == NGRAM else _find(str(draft), _in_engine(demo_drafts(), _engine_of(main)))
 
 
 def set_draft(main: str | Path, draft: str | Path | None, *, remember: bool = False) -> None:
@@ -259,7 +284,9 @@ def _auto_draft(main: LocalModel) -> LocalModel | None:
         if not problem:
             return find_model(said, [])
         warnings.warn(f"{said}, the default draft of {main.name}, is not used: {problem}", stacklevel=4)
-    return demo_drafts()[0] if main.name in {model.name for model in _demo_mains()} else None
+    engine = _engine_of(main)
+    demo = {model.name for model in _in_engine(_demo_mains(), engine)}
+    return _in_engine(demo_drafts(), engine)[0] if main.name in demo else None
 
 
 def _misfit(main: LocalModel, draft: str) -> str:
@@ -277,14 +304,18 @@ def _demo_mains() -> list[LocalModel]:
     return []
 
 
-def _find(name: str | Path, demo: list[LocalModel]) -> LocalModel:
-    """Return the model that is called `name`, one of the demo's or another on this machine."""
-    model = find_model(name, demo, local_models)
-    if model.path.is_dir():
-        raise EngineMissingError(
-            f"{model.name} is an MLX model and runs in MLX, which specviz cannot run yet: take a GGUF copy of it"
-        )
-    return model
+def _find(name: str | Path, demo: list[LocalModel], engine: str | None = None) -> LocalModel:
+    """Return the model that is called `name`, one of the demo's or another on this machine, that an engine runs."""
+
+    def more() -> list[LocalModel]:
+        return [model for model in local_models() if engine in (None, _engine_of(model))]
+
+    model = find_model(name, demo, more)
+    runs_in = _engine_of(model)
+    if engine in (None, runs_in):
+        return model
+    copy = "make an MLX copy of it with `specviz models convert`" if engine == "MLX" else "take a GGUF copy of it"
+    raise EngineMissingError(f"{model.name} runs in {runs_in}, not in {engine}: {copy}")
 
 
 def make(model: LocalModel, client: Client, engine: str, n_threads: int) -> None:

@@ -355,9 +355,11 @@ def test_for_a_path_or_a_demo_model_nothing_is_searched(home, monkeypatch):
 
 def test_a_model_of_another_engine_is_refused_with_its_name(home):
     write_mlx(home / "models" / "tiny-mlx-4bit")
-    for name in ("tiny-mlx", home / "models" / "tiny-mlx-4bit"):
-        with pytest.raises(sv.EngineMissingError, match=r"tiny-mlx-4bit is an MLX model and runs in MLX.*GGUF copy"):
-            find_main(name)
+    assert find_main("tiny-mlx").path == home / "models" / "tiny-mlx-4bit"
+    with pytest.raises(sv.EngineMissingError, match=r"tiny-mlx-4bit runs in MLX, not in llama.cpp: take a GGUF copy"):
+        find_main(home / "models" / "tiny-mlx-4bit", "llama.cpp")
+    with pytest.raises(sv.EngineMissingError, match=r"tiny-main runs in llama.cpp, not in MLX: make an MLX copy"):
+        find_main(home / "models" / "tiny-main.gguf", "mlx")
 
 
 @pytest.mark.parametrize("word", [None, "", "none", "None"])

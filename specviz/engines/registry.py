@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from specviz.engines.errors import EngineMissingError
 from specviz.engines.report import EngineReport
 from specviz.engines.service import Engine
 
 ENGINES = ("llama.cpp", "MLX")
+PACKAGES = {"llama.cpp": "llama_cpp", "MLX": "mlx_lm"}
+
+
+def installed(name: str) -> bool:
+    """Whether an engine's package is there; nothing is imported, so whether it works is not said."""
+    return find_spec(PACKAGES[name]) is not None
 
 
 def make_engine(name: str) -> Engine:
@@ -22,7 +30,9 @@ def make_engine(name: str) -> Engine:
 
         return LlamaEngine()
     if name == "MLX":
-        raise EngineMissingError("this specviz does not run MLX models yet: take a GGUF copy of the model")
+        from specviz.engines.mlx.engine import MlxEngine
+
+        return MlxEngine()
     raise EngineMissingError(f"there is no engine {name!r}; there are {', '.join(ENGINES)}")
 
 
@@ -39,7 +49,7 @@ def check_engine(name: str) -> EngineReport:
 
         return check()
     if name == "MLX":
-        from specviz.engines.mlx_check import check
+        from specviz.engines.mlx.check import check
 
         return check()
     raise EngineMissingError(f"there is no engine {name!r}; there are {', '.join(ENGINES)}")

@@ -42,6 +42,12 @@ def add_models_command(commands: Any) -> None:
     download.add_argument("repo", metavar="REPO", help="owner/name of a repository")
     download.add_argument("file", metavar="FILE", nargs="?", help="a GGUF file of it, or a part of the name (Q4_K_M)")
     download.add_argument("--revision", help="branch, tag or commit (default: the main branch)")
+    convert = actions.add_parser("convert", help="make an MLX copy of a GGUF file, in the folder for converted models")
+    convert.set_defaults(run=_convert)
+    convert.add_argument("file", metavar="FILE", help="a GGUF file")
+    convert.add_argument("--layers", type=int, metavar="N", help="keep the first N layers only: a bad draft")
+    convert.add_argument("--dtype", metavar="D", help="dequantise to float16, bfloat16 or float32 (default: do not)")
+    convert.add_argument("--to", metavar="FOLDER", help="the folder to be made (default: named after the file)")
     default = actions.add_parser(
         "default", help="show or set the draft that is taken for MAIN unless another is asked for"
     )
@@ -123,6 +129,16 @@ def _download(arguments: argparse.Namespace) -> int:
     from specviz.models.downloads import download
 
     print(download(arguments.repo, arguments.file, revision=arguments.revision))
+    return 0
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    """Print the path of the folder that was made."""
+    from specviz.models.convert import convert, converted_path
+
+    target = converted_path(arguments.file, arguments.layers, arguments.dtype) if arguments.to is None else arguments.to
+    convert(arguments.file, target, n_layers=arguments.layers, dtype=arguments.dtype)
+    print(target)
     return 0
 
 

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from specviz.engines.registry import installed
 from specviz.models.advice import Offer
-from specviz.models.card import ENGINES, ModelCard
+from specviz.models.card import ModelCard
 from specviz.models.compatibility import WHAT
 from specviz.models.index import Progress
-from specviz.pair import DEFAULT_ENGINE
 
 MORE_OF = "and {} more for the same reason"
 
@@ -60,8 +60,8 @@ def unusable(card: ModelCard) -> str:
         return card.damaged
     if card.kind != "model":
         return f"is {WHAT[card.kind]}, which generates no text" if card.kind in WHAT else "has no weights"
-    if card.engine != DEFAULT_ENGINE:
-        return f"runs in {card.engine}, which specviz cannot run yet: take a {_format_of(DEFAULT_ENGINE)} copy of it"
+    if not installed(card.engine):
+        return f"runs in {card.engine}, which is not installed: the command specviz engines says how to get it"
     return ""
 
 
@@ -116,7 +116,3 @@ def _tokenizer(card: ModelCard) -> str:
     if tokenizer is None:
         return ""
     return f"{tokenizer.kind} ({tokenizer.pre})" if tokenizer.pre else tokenizer.kind
-
-
-def _format_of(engine: str) -> str:
-    return next(format.upper() for format, name in ENGINES.items() if name == engine)

@@ -26,8 +26,9 @@ from specviz.decoding import (
 from specviz.decoding.auto import CALIBRATED
 from specviz.engines.llamacpp.context import Context
 from specviz.engines.llamacpp.model import Model
-from specviz.engines.llamacpp.sequences import LlamaDrafter, LlamaMain, NativeSampler, Row
+from specviz.engines.llamacpp.sequences import LlamaDrafter, LlamaMain, NativeSampler
 from specviz.engines.ngram import NGramDrafter
+from specviz.engines.row import Row
 from specviz.trace import Round
 from tests.tiny import N_VOCAB, write_model
 from tests.toy import ToyDrafter, ToyMain

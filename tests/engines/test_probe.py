@@ -29,7 +29,7 @@ def package(tmp_path, monkeypatch):
 
     def package(name: str, **modules: str) -> None:
         folder = tmp_path / "packages" / name
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "__init__.py").touch()
         for module, source in modules.items():
             (folder / f"{module.strip('_')}.py").write_text(textwrap.dedent(source))
@@ -104,13 +104,26 @@ def test_what_a_library_prints_does_not_land_in_the_report(package):
     assert probe("llama.cpp").state == "broken"
 
 
-def test_mlx_is_tried_by_importing_it(package):
+def test_mlx_is_ready_and_what_it_can_do_was_tried():
+    pytest.importorskip("mlx_lm", reason="MLX is not made for this machine")
+    report = probe("MLX")
+    assert (report.state, report.reason) == ("ready", "")
+    assert re.match(r"mlx [\d.]+, mlx-lm [\d.]+", report.version)
+    assert {"evaluation", "rewinding", "KV cache in q8_0", "KV cache in q4_0"} <= set(report.can)
+    assert ("GPU" in report.can) == report.backends[0].startswith("GPU: ")
+
+
+def test_mlx_that_is_not_installed_or_too_old(package):
     package("mlx", core="")
+    package("mlx_lm", utils="raise ModuleNotFoundError('No module named mlx_lm', name='mlx_lm')")
     report = probe("MLX")
-    assert report.state == "not installed" and re.search("need mlx and mlx-lm: pip install .*mlx-lm", report.reason)
-    package("mlx_lm")
+    assert report.state == "not installed"
+    assert re.search(r"the MLX engine needs mlx-lm: pip install .*specviz-lab\[mlx", report.reason)
+    package("tokenizers")
+    package("mlx_lm", utils="")
+    package("mlx_lm/models", cache="")
     report = probe("MLX")
-    assert report.state == "too old" and "does not run MLX models yet" in report.reason
+    assert report.state == "too old" and "or newer because mlx.core.argmax and" in report.reason
 
 
 def test_mlx_that_does_not_load(package):

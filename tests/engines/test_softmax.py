@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specviz.engines.llamacpp.sequences import Row
+from specviz.engines.row import Row
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.1, 1, 10, 60]))

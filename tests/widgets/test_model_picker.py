@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 import specviz as sv
+from specviz.engines.registry import PACKAGES
 from specviz.models import demo_drafts, demo_mains, index
 from specviz.models.advice import rank
 from specviz.models.compatibility import compare
@@ -118,7 +119,8 @@ def test_another_main_model_takes_the_draft_that_is_remembered(picker):
     assert picker.draft == "ngram"
 
 
-def test_the_page_is_told_what_there_is(picker, library):
+def test_the_page_is_told_what_there_is(picker, library, monkeypatch):
+    monkeypatch.setitem(PACKAGES, "MLX", "specviz_has_no_such_package")
     cut = write_vocabulary(library.folder / "cut.gguf")
     cut.write_bytes(cut.read_bytes()[:500])
     write_mlx(library.folder / "mlx")
@@ -127,7 +129,7 @@ def test_the_page_is_told_what_there_is(picker, library):
     assert {len(column) for column in models.values()} == {len(models["key"])}
     reasons = dict(zip(models["name"], models["reason"], strict=True))
     assert not reasons["SmolLM2-135M-Instruct.Q4_1"]
-    assert reasons["cut"] and "MLX, which specviz cannot run yet: take a GGUF copy" in reasons["mlx"]
+    assert reasons["cut"] and "runs in MLX, which is not installed" in reasons["mlx"]
     assert offers["main"] == MAIN and offers["key"][0] == DRAFTS["17m"] and not offers["why"]
     assert offers["recommended"][0] and not any(offers["recommended"][1:])
     names = dict(zip(models["key"], models["name"], strict=True))
