@@ -216,7 +216,7 @@ def test_many_models_are_filtered_as_one_types(lab, open_notebook):
     notebook = open_notebook(lab.write("many.ipynb", code))
     notebook.run(0)
     page = notebook.page
-    wait_until(page, lambda: page.locator(test_id("library-state")).count())
+    searched(page)
     page.click(test_id("main"))
     wait_until(page, lambda: page.locator(OPTION).count() > 10)
     assert page.locator(OPTION).count() <= 61, "drawn as one scrolls"

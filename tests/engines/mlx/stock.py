@@ -14,11 +14,11 @@ def plain(net: Any, prompt: Sequence[int], n: int) -> list[int]:
     return [int(token) for token, _ in generate_step(mx.array(prompt), net, max_tokens=n)]
 
 
-def speculative(net: Any, draft: Any, prompt: Sequence[int], n: int, k: int) -> tuple[list[int], int]:
-    """Greedy tokens of speculative decoding, and how many of them were drafted."""
-    steps = speculative_generate_step(mx.array(prompt), net, draft, num_draft_tokens=k, max_tokens=n)
-    tokens, drafted = [], 0
-    for token, _, from_draft in steps:
-        tokens.append(int(token))
-        drafted += bool(from_draft)
-    return tokens, drafted
+def speculative(net: Any, draft: Any, prompt: Sequence[int], n: int, k: int) -> tuple[list[int], list[bool]]:
+    """Greedy tokens of speculative decoding, and which of them were drafted.
+
+    The generator goes on for a round past `n`, so that none of these is drafted or not because of the limit.
+    """
+    steps = speculative_generate_step(mx.array(prompt), net, draft, num_draft_tokens=k, max_tokens=n + k + 1)
+    tokens, drafted = zip(*((int(token), bool(from_draft)) for token, _, from_draft in steps), strict=True)
+    return list(tokens[:n]), list(drafted[:n])
