@@ -118,10 +118,6 @@ class Model:
             piece = self._pieces[token] = self._buffer.raw[:n]
         return piece
 
-    def is_control(self, token: int) -> bool:
-        """Whether a token is no text: begin, end of turn and the like."""
-        return token in self.control_tokens
-
     def is_end(self, token: int) -> bool:
         """Whether a token ends a generation."""
         return token in self.end_tokens

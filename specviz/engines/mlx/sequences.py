@@ -11,83 +11,19 @@ from specviz.decoding import NO_DRAFT, Distribution, Draft, Look, Policy, sample
 from specviz.engines.mlx.context import Context
 from specviz.engines.mlx.library import library
 from specviz.engines.mlx.model import Model
-from specviz.engines.mlx.sampler import Sampler
-from specviz.engines.row import UNREADABLE, Row
-from specviz.trace import Pieces, Settings
+from specviz.engines.row import Row
+from specviz.engines.sampler import Sampler
+from specviz.engines.sequences import DraftHistory, ScoringModel, recent
+from specviz.trace import Settings
 from specviz.trace.events import Candidates
 
 
-class MlxMain:
+class MlxMain(ScoringModel):
     """The main model in one generation (`specviz.decoding.MainModel`)."""
 
     def __init__(self, model: Model, context: Context, settings: Settings, stopped: Callable[[], bool]) -> None:
-        self.model, self.context, self.settings = model, context, settings
-        self.n_ctx = context.n_ctx
-        self._stopped = stopped
-        self._sampler = Sampler(settings, n_vocab=context.n_vocab, end_tokens=model.end_tokens)
-        self._scratch = np.empty(context.n_vocab, np.float32)
-        self._rows: dict[int, Row] = {}
-        self._distributions: dict[int, Distribution] = {}
-        self._before = 0
-        self._named: set[int] = set()
-
-    def begin(self, prompt: Sequence[int]) -> int:
-        """Evaluate all of the prompt but its last token, as far as it is not in the cache."""
-        return self.context.prefill(prompt[:-1], self._stopped)
-
-    def evaluate(self, tokens: Sequence[int]) -> None:
-        """One verify pass, with logits at every position."""
-        self._rows.clear()
-        self._distributions.clear()
-        self._before = len(self.context.tokens)
-        self.context.evaluate(tokens)
-
-    def _row(self, i: int) -> Row:
-        row = self._rows.get(i)
-        if row is None:
-            row = self._rows[i] = Row(self.context.logits(i), self._scratch)
-        return row
-
-    def rewind(self, n: int) -> None:
-        """Shorten the cache."""
-        self.context.rewind(n)
-
-    def distribution(self, i: int) -> Distribution:
-        """What the sampler draws the token after position `i` from."""
-        found = self._distributions.get(i)
-        if found is None:
-            history = self.context.tokens
-            end = self._before + i + 1
-            found = self._sampler.distribution(self._row(i), lambda n: history[max(0, end - n) : end])
-            self._distributions[i] = found
-        return found
-
-    def probability(self, i: int, token: int) -> float:
-        """Probability of a token after position `i`."""
-        return self._row(i).probability(token)
-
-    def top(self, i: int) -> Candidates:
-        """The most probable tokens after position `i`."""
-        return self._row(i).top(self.settings.n_candidates)
-
-    def is_end(self, token: int) -> bool:
-        """Whether a token ends the generation."""
-        return token in self.model.end_tokens
-
-    def text_piece(self, token: int) -> bytes:
-        """Bytes of text of a token."""
-        return b"" if token in self.model.control_tokens else self.model.piece(token)
-
-    def pieces(self, tokens: Sequence[int]) -> Pieces | None:
-        """Texts of tokens not asked for before."""
-        new = set(tokens) - self._named
-        if not new:
-            return None
-        self._named |= new
-        return Pieces.of({token: self.model.piece(token) for token in new}, new & self.model.control_tokens)
-
-    def close(self) -> None:
-        """Nothing to free: the context stays, with its cache."""
+        sampler = Sampler(settings, n_vocab=context.n_vocab, end_tokens=model.end_tokens)
+        super().__init__(model, context, settings, stopped, sampler, context.n_vocab)
 
 
 class MlxDrafter:
@@ -114,24 +50,13 @@ class MlxDrafter:
         ban = np.zeros(context.n_vocab, np.float32)
         ban[self._sampler.banned] = -np.inf
         self._ban = self._mx.array(ban) if self._sampler.banned else None
-        self._agreed = 0
+        self._history = DraftHistory(context, stopped, n_vocab=context.n_vocab, n_vocab_main=n_vocab_main)
         self._rows: list[Row] = []
         """Of this round's positions."""
 
     def begin(self, prompt: Sequence[int]) -> int:
         """Evaluate all of the prompt but its last token, as far as it fits and is not in the cache."""
-        if len(prompt) > self.context.n_ctx:
-            return 0
-        reused = self.context.prefill(self._readable(prompt[:-1]), self._stopped)
-        self._agreed = len(prompt) - 1
-        return reused
-
-    def _readable(self, tokens: Sequence[int]) -> Sequence[int]:
-        """Put UNREADABLE for ids that only the main model has."""
-        n_vocab = self.context.n_vocab
-        if n_vocab >= self._n_vocab_main:
-            return tokens
-        return [token if token < n_vocab else UNREADABLE for token in tokens]
+        return self._history.begin(prompt)
 
     def draft(self, history: Sequence[int], room: int, policy: Policy) -> Draft:
         """Propose as many tokens as the policy wants; fewer at an end token or the end of the draft's context."""
@@ -150,7 +75,7 @@ class MlxDrafter:
             n += 1
         if n == 0 or self._stopped():
             return Draft(decision=policy.decision(ended, 0, ()))
-        new = self._rewind(history)
+        new = self._history.rewind(history)
         tokens, logits = [], []
         try:
             ids = mx.array(new)
@@ -198,15 +123,15 @@ class MlxDrafter:
         while not (ended := "room" if kept == room else policy.more(kept)):
             if self._stopped():
                 break
-            self.context.evaluate(new or self._rewind(history))
+            self.context.evaluate(new or self._history.rewind(history))
             row = Row(self.context.logits(-1), self._scratch)
-            recent = partial(_recent, history, ids.copy())
-            token = favourite = self._sampler.favourite(row, recent)
+            before = partial(recent, history, ids.copy())
+            token = favourite = self._sampler.favourite(row, before)
             if policy.looks:
                 looks.append(Look(row.probability(favourite), row.entropy() if policy.wants_entropy else None))
                 ended = policy.cutoff(kept, looks[-1])
             if self._rng is not None:
-                distributions.append(self._sampler.distribution(row, recent))
+                distributions.append(self._sampler.distribution(row, before))
                 token = distributions[-1].draw(self._rng.random())
             ids.append(token)
             if measure:
@@ -229,17 +154,6 @@ class MlxDrafter:
     def _top(self, row: Row) -> Candidates:
         return tuple(one for one in row.top(self.settings.n_candidates) if one[0] < self._n_vocab_main)
 
-    def _rewind(self, history: Sequence[int]) -> Sequence[int]:
-        """Forget what the main model did not take; return what is still to be evaluated (at least the last token)."""
-        held, agreed = self.context.tokens, self._agreed
-        new = self._readable(history[agreed:])
-        n = 0
-        while agreed + n < len(held) and n < len(new) - 1 and held[agreed + n] == new[n]:
-            n += 1
-        self._agreed = agreed + n
-        self.context.rewind(self._agreed)
-        return new[n:]
-
     def rank(self, i: int, token: int) -> int | None:
         """Rank of a token where the i-th drafted one came from."""
         if i >= len(self._rows) or token >= self.context.n_vocab:
@@ -250,8 +164,3 @@ class MlxDrafter:
     def close(self) -> None:
         """Forget the rows; the context stays, with its cache."""
         self._rows = []
-
-
-def _recent(history: Sequence[int], ids: Sequence[int], n: int) -> list[int]:
-    """The last n tokens of the history as the draft would have it."""
-    return [*history[-n:], *ids][-n:]

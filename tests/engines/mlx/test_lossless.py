@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specviz.decoding import check_settings, decode, distribution, policy_of
-from specviz.engines.mlx.sampler import Sampler
 from specviz.engines.mlx.sequences import MlxDrafter, MlxMain
 from specviz.engines.row import Row
+from specviz.engines.sampler import Sampler
 from specviz.trace import Round
 from tests.decoding.test_lossless import POLICIES, SAMPLERS, check_goodness_of_fit, named
 from tests.engines.mlx.folders import N_VOCAB

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from specviz.decoding import Certainty, Distribution
 from specviz.decoding.distribution import all_ids
-from specviz.engines.mlx.context import Logits
-from specviz.engines.row import Row
+from specviz.engines.row import Logits, Row
 from specviz.trace import Settings
 
 Recent = Callable[[int], list[int]]
@@ -88,3 +87,6 @@ class Sampler:
         if settings.min_p > 0:
             left = left[logits[left] >= logits[left].max() + np.log(settings.min_p)]
         return np.sort(left)
+
+    def close(self) -> None:
+        """Nothing to free."""
