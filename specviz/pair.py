@@ -9,7 +9,7 @@ import warnings
 import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import msgspec
 import numpy as np
@@ -118,7 +118,7 @@ def load(
     )
     main_model = find_main(main, engine)
     draft_model = find_draft(draft, main_model)
-    engine = _engine_of(main_model)
+    engine = engine_of(main_model)
     ngram = draft_model is NGRAM_LOOKUP
     client: Client = InProcessClient() if in_process else shared_client()
     try:
@@ -186,13 +186,13 @@ def find_main(main: str | Path, engine: str | None = None) -> LocalModel:
     EngineMissingError
         If no engine here runs it, or not the one that is asked for.
     """
-    name = None if engine is None else _engine_name(engine)
+    name = None if engine is None else engine_name(engine)
     if str(main) == "auto":
-        return _in_engine(demo_mains(), name)[0]
-    return _find(main, _in_engine(_demo_mains(), name), name)
+        return in_engine(demo_mains(), name)[0]
+    return _find(main, in_engine(_demo_mains(), name), name)
 
 
-def _engine_name(engine: str) -> str:
+def engine_name(engine: str) -> str:
     """Return an engine's name as it is written here."""
     for name in ENGINES.values():
         if name.lower() == engine.lower():
@@ -200,13 +200,13 @@ def _engine_name(engine: str) -> str:
     raise EngineMissingError(f"there is no engine {engine!r}; there are {', '.join(ENGINES.values())}")
 
 
-def _engine_of(model: LocalModel) -> str:
+def engine_of(model: LocalModel) -> str:
     """Return the engine that runs a model."""
     is_mlx = model.path.is_dir() or model.file_type.startswith(FILE_TYPE)
     return ENGINES["mlx" if is_mlx else "gguf"]
 
 
-def _in_engine(models: list[LocalModel], engine: str | None) -> list[LocalModel]:
+def in_engine(models: list[LocalModel], engine: str | None) -> list[LocalModel]:
     """Return demo models as an engine takes them."""
     return [mlx_copy(model) for model in models] if engine == ENGINES["mlx"] else models
 
@@ -224,7 +224,7 @@ def find_draft(draft: str | Path | None, main: LocalModel) -> LocalModel | None:
         return _auto_draft(main)
     if word in ("", NONE):
         return None
-    return NGRAM_LOOKUP if word == NGRAM else _find(str(draft), _in_engine(demo_drafts(), _engine_of(main)))
+    return NGRAM_LOOKUP if word == NGRAM else _find(str(draft), in_engine(demo_drafts(), engine_of(main)))
 
 
 def set_draft(main: str | Path, draft: str | Path | None, *, remember: bool = False) -> None:
@@ -284,9 +284,9 @@ def _auto_draft(main: LocalModel) -> LocalModel | None:
         if not problem:
             return find_model(said, [])
         warnings.warn(f"{said}, the default draft of {main.name}, is not used: {problem}", stacklevel=4)
-    engine = _engine_of(main)
-    demo = {model.name for model in _in_engine(_demo_mains(), engine)}
-    return _in_engine(demo_drafts(), engine)[0] if main.name in demo else None
+    engine = engine_of(main)
+    demo = {model.name for model in in_engine(_demo_mains(), engine)}
+    return in_engine(demo_drafts(), engine)[0] if main.name in demo else None
 
 
 def _misfit(main: LocalModel, draft: str) -> str:
@@ -308,10 +308,10 @@ def _find(name: str | Path, demo: list[LocalModel], engine: str | None = None) -
     """Return the model that is called `name`, one of the demo's or another on this machine, that an engine runs."""
 
     def more() -> list[LocalModel]:
-        return [model for model in local_models() if engine in (None, _engine_of(model))]
+        return [model for model in local_models() if engine in (None, engine_of(model))]
 
     model = find_model(name, demo, more)
-    runs_in = _engine_of(model)
+    runs_in = engine_of(model)
     if engine in (None, runs_in):
         return model
     copy = "make an MLX copy of it with `specviz models convert`" if engine == "MLX" else "take a GGUF copy of it"
@@ -412,6 +412,36 @@ class Generation:
                     pass
 
 
+class Scores(NamedTuple):
+    """What a draft thinks of a text (`specviz.decoding.score`)."""
+
+    favourite: NDArray[np.integer]
+    """What it would have proposed at each position, had all before it been accepted; shape (n_tokens,)."""
+    confidence: NDArray[np.floating]
+    """Its probability of that."""
+    probability: NDArray[np.floating]
+    """Its probability of what stands there."""
+    after: tuple[tuple[float, ...], ...]
+    """For each position what follows a miss (`specviz.decoding.continuations`); empty where it was not asked for."""
+
+
+Floats = NDArray[np.floating]
+
+
+class Overlaps(NamedTuple):
+    """How far two models agree on a text: `specviz.decoding.Overlap` of all positions, each of shape (n_tokens,)."""
+
+    common: Floats
+    product: Floats
+    greedy: Floats
+    ceiling: Floats
+    rank: Floats
+    p: Floats
+    q: Floats
+    main_entropy: Floats
+    draft_entropy: Floats
+
+
 class Pair:
     """A main model with its draft, loaded in an engine. Made by `load`; close it, or use it as a context manager.
 
@@ -507,10 +537,21 @@ class Pair:
         assert generation.trace is not None
         return generation.trace
 
-    def stream(self, prompt: Prompt, *, draft: str | None = "auto", raw: bool = False, **settings: Any) -> Generation:
+    def stream(
+        self,
+        prompt: Prompt,
+        *,
+        draft: str | None = "auto",
+        raw: bool = False,
+        lengths: Sequence[int] = (),
+        tools: Sequence[dict[str, Any]] = (),
+        **settings: Any,
+    ) -> Generation:
         """Start a generation and return it; iterating over it yields each `Round` as it happens.
 
-        Parameters and errors are those of `generate`. Leaving a `with` block stops it.
+        Parameters and errors are those of `generate`. Leaving a `with` block stops it. `lengths`, if there are any, are
+        the draft lengths of successive rounds, in turn, over and over, in place of `num_draft_tokens`. `tools` are what
+        the chat template is told that may be called, in OpenAI's shape.
         """
         checked = check_settings(**settings)
         if checked.seed is None:
@@ -520,7 +561,14 @@ class Pair:
         spec = self.spec
         if draft != "auto":
             spec = m.PairSpec(engine=spec.engine, main=spec.main, ngram=draft == NGRAM)
-        call = self._client.call(m.Generate, pair=spec, settings=checked, **_prompt_fields(prompt, raw))
+        call = self._client.call(
+            m.Generate,
+            pair=spec,
+            settings=checked,
+            lengths=tuple(lengths),
+            tools=_clean(tuple(tools)),
+            **_prompt_fields(prompt, raw),
+        )
         self._generation = Generation(call)
         return self._generation
 
@@ -532,17 +580,13 @@ class Pair:
                 ids = list(reply.ids)
         return ids
 
-    def score(self, trace: Trace) -> tuple[NDArray[np.integer], NDArray[np.floating], NDArray[np.floating]]:
+    def score(self, trace: Trace, *, continued: int = 0) -> Scores:
         """Have the draft read a trace's answer, in passes of up to 32 tokens, and say what it thinks of it.
 
-        Returns
-        -------
-        favourite : integers, shape (n_tokens,)
-            What the draft would have proposed at each position, had all before it been accepted.
-        confidence : floats, shape (n_tokens,)
-            Its probability of that.
-        probability : floats, shape (n_tokens,)
-            Its probability of what stands there.
+        Parameters
+        ----------
+        continued
+            Tokens that it goes on to draft after each of its misses; much slower.
 
         Raises
         ------
@@ -552,17 +596,43 @@ class Pair:
             If the text does not fit into the draft's context.
         """
         settings = msgspec.structs.replace(trace.header.settings, temperature=0.0)
-        call = self._client.call(
-            m.ScoreText,
-            pair=self.spec,
-            settings=settings,
-            prompt_ids=tuple(trace.header.prompt_ids),
-            token_ids=tuple(trace.token_ids),
-        )
-        for reply in call:
+        for reply in self._client.call(
+            m.ScoreText, pair=self.spec, settings=settings, continued=continued, **_text_of(trace)
+        ):
             if isinstance(reply, m.Scores):
-                return np.array(reply.favourite, int), np.array(reply.confidence), np.array(reply.probability)
+                return Scores(
+                    np.array(reply.favourite, int), np.array(reply.confidence), np.array(reply.probability), reply.after
+                )
         raise EngineError("the engine gave no scores")
+
+    def compare(self, trace: Trace, **sampling: Any) -> Overlaps:
+        """Have both models read a trace's answer, and say how far their distributions agree.
+
+        Parameters
+        ----------
+        **sampling
+            `temperature`, `top_k`, `top_p`, `min_p`, ...: in place of those that the trace was made with.
+
+        Returns
+        -------
+        Overlaps
+            The fields of `specviz.decoding.Overlap`, each an array of shape (n_tokens,).
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a setting is out of range or unknown, or the temperature is 0, where there are no distributions.
+        EngineError, PromptError
+            As for `score`.
+        """
+        settings = check_settings(**msgspec.structs.asdict(trace.header.settings) | sampling)
+        if settings.temperature == 0:
+            raise ValueError("models are compared at a temperature above 0")
+        for reply in self._client.call(m.CompareText, pair=self.spec, settings=settings, **_text_of(trace)):
+            if isinstance(reply, m.Overlaps):
+                columns = np.array(reply.positions, float).reshape(-1, len(Overlaps._fields)).T
+                return Overlaps(*columns)
+        raise EngineError("the engine gave no comparison")
 
     def close(self) -> None:
         """Free the models that no other open pair uses."""
@@ -609,19 +679,39 @@ def _prompt_fields(prompt: Prompt, raw: bool) -> dict[str, Any]:
         if raw:
             return {"text": text, "prompt": text}
         return {"messages": ({"role": "user", "content": text},), "prompt": text}
-    messages = []
+    messages: list[Message] = []
     for i, message in enumerate(prompt):
         if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
             raise TypeError(f"message {i} must be a dict with role and content")
-        messages.append({str(key): _clean(str(value)) for key, value in message.items()})
+        messages.append(
+            {
+                str(key): _clean(value if isinstance(value, list | tuple | dict) else str(value))
+                for key, value in message.items()
+            }
+        )
     if not messages:
         raise PromptError("the prompt is empty: there are no messages")
-    return {"messages": tuple(messages), "prompt": messages[-1]["content"]}
+    return {"messages": tuple(messages), "prompt": str(messages[-1]["content"])}
 
 
-def _clean(text: str) -> str:
-    """Replace lone surrogates, which no tokenizer can read."""
-    return text.encode("utf-8", "replace").decode()
+def _text_of(trace: Trace) -> dict[str, tuple[int, ...]]:
+    return {"prompt_ids": tuple(trace.header.prompt_ids), "token_ids": tuple(trace.token_ids)}
+
+
+T = TypeVar("T")
+
+
+def _clean(value: T) -> T:
+    """Replace lone surrogates, which no tokenizer can read, in a text or in all texts of plain data."""
+    cleaned: Any = value
+    match value:
+        case str():
+            cleaned = value.encode("utf-8", "replace").decode()
+        case dict():
+            cleaned = {_clean(key): _clean(one) for key, one in value.items()}
+        case list() | tuple():
+            cleaned = type(value)(_clean(one) for one in value)
+    return cast(T, cleaned)
 
 
 def _at_least(lowest: int, name: str, value: int | None) -> None:

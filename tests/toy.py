@@ -71,12 +71,15 @@ class ToyMain:
 
 
 class ToyDrafter:
-    """Drafts from its own table, greedily or by sampling, and asks the policy as the real one does."""
+    """Drafts from its own table, greedily or by sampling, and asks the policy as the real one does.
+
+    `ends`: no further than to an end token, as the real one; otherwise past it, as a draft may that does not know it.
+    """
 
     kind = "model"
 
-    def __init__(self, table: np.ndarray, rng: np.random.Generator | None = None) -> None:
-        self.table, self.rng = table, rng
+    def __init__(self, table: np.ndarray, rng: np.random.Generator | None = None, *, ends: bool = False) -> None:
+        self.table, self.rng, self.ends = table, rng, ends
         self.rows: list[np.ndarray] = []
 
     def begin(self, prompt: Sequence[int]) -> int:
@@ -104,6 +107,9 @@ class ToyDrafter:
             if ended:
                 break
             kept += 1
+            if self.ends and last == END:
+                ended = "end"
+                break
         return Draft(
             tuple(ids),
             kept if self.rng is not None else policy.send(kept),

@@ -9,6 +9,7 @@ from specviz.decoding.distribution import Certainty, Distribution, distribution
 from specviz.decoding.engine import NO_DRAFT, Draft, Drafter, EvaluationStopped, MainModel, NoDrafter
 from specviz.decoding.loop import decode
 from specviz.decoding.policies import (
+    CycledLengths,
     EntropyCutoff,
     Feedback,
     FixedLength,
@@ -19,7 +20,7 @@ from specviz.decoding.policies import (
     sampled_draft,
 )
 from specviz.decoding.rules import RULES, Rule, Verdict, chance, match, rejection
-from specviz.decoding.score import Score, score
+from specviz.decoding.score import Overlap, Score, continuations, overlap, score
 from specviz.decoding.settings import MAX_DRAFT_TOKENS, check_settings, policy_of
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "RULES",
     "Auto",
     "Certainty",
+    "CycledLengths",
     "Distribution",
     "Draft",
     "Drafter",
@@ -40,6 +42,7 @@ __all__ = [
     "MainModel",
     "MinLength",
     "NoDrafter",
+    "Overlap",
     "Policy",
     "ProbabilityCutoff",
     "Rule",
@@ -47,9 +50,11 @@ __all__ = [
     "Verdict",
     "chance",
     "check_settings",
+    "continuations",
     "decode",
     "distribution",
     "match",
+    "overlap",
     "policy_of",
     "rejection",
     "sampled_draft",

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import NamedTuple
 
 from specviz.trace import Decision, Round, Settings
@@ -86,6 +87,20 @@ class FixedLength(Policy):
     def more(self, n: int) -> str:
         """Stop at the length."""
         return "" if n < self.length else "length"
+
+
+class CycledLengths(Policy):
+    """Drafts of given lengths, in turn, over and over: so that one run tells what each of them costs."""
+
+    def __init__(self, lengths: Sequence[int]) -> None:
+        self._coming = cycle(lengths)
+        self._length = 0
+
+    def more(self, n: int) -> str:
+        """Begin a round with the next length."""
+        if n == 0:
+            self._length = next(self._coming)
+        return "" if n < self._length else "length"
 
 
 class _Refined(Policy):

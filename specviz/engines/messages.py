@@ -7,7 +7,7 @@ the request it belongs to. A request ends with exactly one `Done` or `Failed`.
 from __future__ import annotations
 
 import struct
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 from msgspec import Struct
@@ -59,12 +59,16 @@ class Generate(Struct, frozen=True, kw_only=True, tag=True):
     id: int
     pair: PairSpec
     settings: Settings
-    messages: tuple[dict[str, str], ...] | None = None
+    messages: tuple[dict[str, Any], ...] | None = None
+    tools: tuple[dict[str, Any], ...] = ()
+    """What a chat template is told that may be called, in OpenAI's shape."""
     text: str | None = None
     token_ids: tuple[int, ...] | None = None
     prompt: str = ""
     """What the trace's header shows as the prompt."""
     continued: int = 0
+    lengths: tuple[int, ...] = ()
+    """Of the drafts of successive rounds, in turn, over and over; empty: by the settings' policy."""
 
 
 class Tokenize(Struct, frozen=True, kw_only=True, tag=True):
@@ -77,6 +81,18 @@ class Tokenize(Struct, frozen=True, kw_only=True, tag=True):
 
 class ScoreText(Struct, frozen=True, kw_only=True, tag=True):
     """Have the draft read a text that is given (`specviz.decoding.score`); replies `Scores`."""
+
+    id: int
+    pair: PairSpec
+    settings: Settings
+    prompt_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
+    continued: int = 0
+    """Tokens that are drafted after each miss (`specviz.decoding.continuations`)."""
+
+
+class CompareText(Struct, frozen=True, kw_only=True, tag=True):
+    """Have both models read a text that is given (`specviz.decoding.overlap`); replies `Overlaps`."""
 
     id: int
     pair: PairSpec
@@ -110,7 +126,7 @@ class Cancel(Struct, frozen=True, kw_only=True, tag=True):
     request: int
 
 
-Request = Load | Generate | Tokenize | ScoreText | Requantize | Unload | Cancel
+Request = Load | Generate | Tokenize | ScoreText | CompareText | Requantize | Unload | Cancel
 
 
 class Phase(Struct, frozen=True, kw_only=True, tag=True):
@@ -151,6 +167,16 @@ class Scores(Struct, frozen=True, kw_only=True, tag=True):
     favourite: tuple[int, ...]
     confidence: tuple[float, ...]
     probability: tuple[float, ...]
+    after: tuple[tuple[float, ...], ...] = ()
+    """For each position the continuation after a miss; empty where none was asked for."""
+
+
+class Overlaps(Struct, frozen=True, kw_only=True, tag=True):
+    """How far two models agree on each token of a text."""
+
+    id: int
+    positions: tuple[tuple[float, ...], ...]
+    """Fields of `specviz.decoding.Overlap`."""
 
 
 class Done(Struct, frozen=True, kw_only=True, tag=True):
@@ -169,7 +195,7 @@ class Failed(Struct, frozen=True, kw_only=True, tag=True):
     """Traceback of an unexpected error."""
 
 
-Reply = Phase | Loaded | Happened | Tokens | Scores | Done | Failed
+Reply = Phase | Loaded | Happened | Tokens | Scores | Overlaps | Done | Failed
 
 
 def write_frame(file: BinaryIO, data: bytes, *, flush: bool = True) -> None:

@@ -144,3 +144,10 @@ class DraftHistory:
 def recent(history: Sequence[int], ids: Sequence[int], n: int) -> list[int]:
     """Return the last n tokens of the history as a draft would have it."""
     return [*history[-n:], *ids][-n:]
+
+
+def cannot_rewind(name: str) -> str:
+    """Say why a pair is decoded plainly, given the name of the model that is in the way; empty if there is none."""
+    if not name:
+        return ""
+    return f"decoded plainly: {name} is a recurrent or hybrid model, whose memory cannot forget a refused draft"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Protocol
@@ -17,6 +18,7 @@ from typing import Protocol
 import msgspec
 
 from specviz.decoding import (
+    CycledLengths,
     Drafter,
     EvaluationStopped,
     Experience,
@@ -24,7 +26,9 @@ from specviz.decoding import (
     MainModel,
     NoDrafter,
     Policy,
+    continuations,
     decode,
+    overlap,
     policy_of,
     score,
 )
@@ -62,6 +66,9 @@ class Engine(Protocol):
 
     def requantize(self, source: str, target: str, file_type: str, n_threads: int) -> None:
         """Write a copy of a model file in another type."""
+
+    def obstacle(self, pair: m.PairSpec) -> str:
+        """Say why a loaded pair is decoded plainly although its draft fits; empty: nothing is in the way."""
 
     def unload(self, keep: tuple[m.PairSpec, ...]) -> None:
         """Free what no kept pair uses."""
@@ -113,6 +120,8 @@ class Service:
                     self._reply(m.Tokens(id=request.id, ids=tuple(ids)))
                 case m.ScoreText():
                     self._score(request)
+                case m.CompareText():
+                    self._compare(request)
                 case m.Requantize():
                     self._engine(request.engine).requantize(
                         request.source, request.target, request.file_type, request.n_threads
@@ -169,12 +178,16 @@ class Service:
                     "with the answer; shorten it or load the model with a larger n_ctx"
                 )
             policy: Policy = FixedLength(0)
-            if settings.num_draft_tokens == 0 or not (pair.draft or pair.ngram):
+            asked = bool(request.lengths or settings.num_draft_tokens) and bool(pair.draft or pair.ngram)
+            obstacle = engine.obstacle(pair) if asked else ""
+            if obstacle or not asked:
                 draft_info = None
             else:
                 drafter = NGramDrafter() if pair.ngram else engine.drafter(pair, settings, stopped)
                 key = (pair, settings.rule, settings.temperature)
                 policy = policy_of(settings, self._experience.setdefault(key, Experience()))
+                if request.lengths:
+                    policy = CycledLengths(request.lengths)
             happened(
                 Header(
                     created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -192,36 +205,64 @@ class Service:
                 )
             )
             self._reply(m.Phase(id=request.id, phase="prefill", detail=f"{len(prompt):,} tokens"))
-            self._run(decode(main, drafter, prompt, settings, policy, stopped=stopped), happened)
+            if obstacle:
+                settings = msgspec.structs.replace(settings, baseline_tokens=0)
+            events = decode(main, drafter, prompt, settings, policy, stopped=stopped)
+            self._run(events, happened, (obstacle,) if obstacle else ())
         finally:
             main.close()
             drafter.close()
 
     def _score(self, request: m.ScoreText) -> None:
+        with self._reading(request) as (_, draft, stopped):
+            texts = request.prompt_ids, request.token_ids
+            scores = list(score(draft, *texts, stopped))
+            favourite, confidence, probability = zip(*scores, strict=True) if scores else ((), (), ())
+            length = request.continued
+            after = tuple(continuations(draft, *texts, favourite, length, stopped)) if length else ()
+            self._reply(
+                m.Scores(
+                    id=request.id, favourite=favourite, confidence=confidence, probability=probability, after=after
+                )
+            )
+
+    def _compare(self, request: m.CompareText) -> None:
+        with self._reading(request, both=True) as (main, draft, stopped):
+            found = overlap(main, draft, request.prompt_ids, request.token_ids, stopped)
+            self._reply(m.Overlaps(id=request.id, positions=tuple(found)))
+
+    @contextmanager
+    def _reading(
+        self, request: m.ScoreText | m.CompareText, *, both: bool = False
+    ) -> Iterator[tuple[MainModel, MainModel, Stopped]]:
+        """Load the pair and hand out its models as readers of a text (the draft twice, if both are not wanted)."""
+
+        def stopped() -> bool:
+            return request.id in self._cancelled
+
         engine, pair = self._engine(request.pair.engine), request.pair
         if pair.draft is None:
             raise EngineError("the pair has no draft model")
         self._load(request.id, engine, pair)
-        model = engine.main(pair.draft, request.settings, lambda: request.id in self._cancelled)
+        draft = engine.main(pair.draft, request.settings, stopped)
+        main = engine.main(pair.main, request.settings, stopped) if both else draft
         try:
-            if len(request.prompt_ids) + len(request.token_ids) > model.n_ctx:
-                raise PromptError(f"the text does not fit into the draft's context of {model.n_ctx:,} tokens")
-            scores = list(score(model, request.prompt_ids, request.token_ids))
-        except EvaluationStopped:
-            return
+            if len(request.prompt_ids) + len(request.token_ids) > min(main.n_ctx, draft.n_ctx):
+                raise PromptError(f"the text does not fit into the context of {min(main.n_ctx, draft.n_ctx):,} tokens")
+            with suppress(EvaluationStopped):
+                yield main, draft, stopped
         finally:
-            model.close()
-        columns = (tuple(column) for column in zip(*scores, strict=True)) if scores else ((), (), ())
-        favourite, confidence, probability = columns
-        self._reply(m.Scores(id=request.id, favourite=favourite, confidence=confidence, probability=probability))
+            draft.close()
+            if both:
+                main.close()
 
     @staticmethod
-    def _run(events: Iterator[object], happened: Callable[[object], None]) -> None:
+    def _run(events: Iterator[object], happened: Callable[[object], None], notes: tuple[str, ...]) -> None:
         try:
             for event in events:
-                happened(event)
+                happened(msgspec.structs.replace(event, notes=notes) if isinstance(event, Summary) else event)
         except EngineError as error:
-            happened(Summary(stop_reason=StopReason.FAILED, error=str(error)))
+            happened(Summary(stop_reason=StopReason.FAILED, error=str(error), notes=notes))
             raise
 
     @staticmethod
@@ -235,5 +276,6 @@ class Service:
                 messages: tuple[Message, ...] = request.messages
                 return engine.tokenize(spec, "\n\n".join(one["content"] for one in messages), chat=False)
             text, bos, eos = template
-            return engine.tokenize(spec, render_chat(text, request.messages, bos=bos, eos=eos), chat=True)
+            rendered = render_chat(text, request.messages, request.tools, bos=bos, eos=eos)
+            return engine.tokenize(spec, rendered, chat=True)
         return engine.tokenize(spec, request.text or "", chat=False)

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
-SEED_PROMPTS = (
-    "Write a quicksort algorithm in Python. Write code only.",
-    "Explain the Pythagorean theorem",
-    "Plan a 1 day trip to DC",
-)
 SHOWN_LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16)
 
 
@@ -38,40 +32,15 @@ def add_audit_command(commands: Any) -> None:
     add("--json", action="store_true", help="print one object per setting instead, as JSON lines")
 
 
-def read_prompts(path: str | Path) -> list[str]:
-    """Read prompts from JSON lines: `prompt`, or the first of `turns` (Spec-Bench's question.jsonl).
-
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
-    ValueError
-        If a line is not JSON or holds no prompt; the message says which.
-    """
-    prompts = []
-    for n, line in enumerate(Path(path).read_text("utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"line {n} of {path} is not JSON: {error}") from None
-        turns = row.get("turns") if isinstance(row, dict) else None
-        prompt = turns[0] if isinstance(turns, list) and turns else row.get("prompt") if isinstance(row, dict) else None
-        if not isinstance(prompt, str) or not prompt.strip():
-            raise ValueError(f"line {n} of {path} has neither prompt nor turns")
-        prompts.append(prompt)
-    if not prompts:
-        raise ValueError(f"there are no prompts in {path}")
-    return prompts
-
-
 def _audit(arguments: argparse.Namespace) -> int:
     from specviz.lab.audit import CUTOFFS, audit
 
-    prompts = read_prompts(arguments.prompts) if arguments.prompts else SEED_PROMPTS
     audited = audit(
-        arguments.main, arguments.draft, prompts, max_tokens=arguments.max_tokens, n_threads=arguments.threads
+        arguments.main,
+        arguments.draft,
+        arguments.prompts and Path(arguments.prompts),
+        max_tokens=arguments.max_tokens,
+        n_threads=arguments.threads,
     )
     surface = audited.surface()
     if arguments.json:

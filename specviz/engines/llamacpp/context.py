@@ -95,6 +95,9 @@ class Context:
             if held != wanted:
                 break
             reused += 1
+        if reused < len(self.tokens) and not self.model.rewindable:
+            self.clear()
+            reused = 0
         self.rewind(reused)
         self._should_stop = stopped
         self.lib.llama_set_abort_callback(self.handle, self._abort, None)
@@ -122,7 +125,8 @@ class Context:
         self._batch.n_tokens = n
         status = self.lib.llama_decode(self.handle, self._batch)
         if status != 0:
-            self.lib.llama_memory_seq_rm(self.memory, 0, position, -1)
+            if not (self.model.rewindable and self.lib.llama_memory_seq_rm(self.memory, 0, position, -1)):
+                self.clear()
             if status == ABORTED:
                 raise EvaluationStopped
             raise EngineError(f"llama.cpp could not evaluate {n} tokens (status {status}): {log_reason()}")
@@ -142,18 +146,16 @@ class Context:
         return view
 
     def rewind(self, n: int) -> None:
-        """Forget all but the first `n` tokens.
-
-        Raises
-        ------
-        EngineError
-            If the model's memory cannot be rewound (recurrent and hybrid models).
-        """
+        """Forget all but the first `n` tokens; where that is not possible, evaluate those anew."""
         if n >= len(self.tokens):
             return
-        if not self.lib.llama_memory_seq_rm(self.memory, 0, n, -1):
-            raise EngineError(f"the memory of {self.model.info.name} cannot be rewound: a recurrent or hybrid model")
-        del self.tokens[n:]
+        if self.model.rewindable and self.lib.llama_memory_seq_rm(self.memory, 0, n, -1):
+            del self.tokens[n:]
+            return
+        kept = self.tokens[:n]
+        self.clear()
+        for start in range(0, n, PREFILL_CHUNK):
+            self._decode(kept[start : start + PREFILL_CHUNK], all_logits=False)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -13,6 +13,7 @@ from specviz.engines.llamacpp.library import clear_log, engine_version, library,
 from specviz.engines.llamacpp.model import Model
 from specviz.engines.llamacpp.sequences import LlamaDrafter, LlamaMain
 from specviz.engines.messages import ModelSpec, PairSpec
+from specviz.engines.sequences import cannot_rewind
 from specviz.models.compatibility import compare
 from specviz.trace import ModelInfo, Settings
 
@@ -65,6 +66,11 @@ class LlamaEngine:
         if self._misfits[key]:
             raise IncompatibleDraftError(f"{draft.info.name} cannot draft for {main.info.name}: {self._misfits[key]}")
         return self._info(self._context(pair.main, "main")), self._info(self._context(pair.draft, "draft"))
+
+    def obstacle(self, pair: PairSpec) -> str:
+        """Name the model of the pair that cannot be rewound, if there is one."""
+        models = [self._model(spec) for spec in (pair.main, pair.draft) if spec is not None]
+        return cannot_rewind(next((model.info.name for model in models if not model.rewindable), ""))
 
     def main(self, spec: ModelSpec, settings: Settings, stopped: Callable[[], bool]) -> LlamaMain:
         """Return the main model for one generation."""

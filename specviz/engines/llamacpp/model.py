@@ -82,6 +82,12 @@ class Model:
         return offloaded_layers(self.log)
 
     @cached_property
+    def rewindable(self) -> bool:
+        """Whether its cache can forget its last tokens; the state of a recurrent or hybrid model cannot."""
+        lib, handle = self.lib, self.handle
+        return not (lib.llama_model_is_recurrent(handle) or lib.llama_model_is_hybrid(handle))
+
+    @cached_property
     def n_layers(self) -> int:
         """Layers, the output layer included."""
         return int(self.lib.llama_model_n_layer(self.handle)) + 1

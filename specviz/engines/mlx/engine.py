@@ -13,6 +13,7 @@ from specviz.engines.mlx.context import Context
 from specviz.engines.mlx.library import engine_version, library, set_threads
 from specviz.engines.mlx.model import Model
 from specviz.engines.mlx.sequences import MlxDrafter, MlxMain
+from specviz.engines.sequences import cannot_rewind
 from specviz.models.compatibility import compare
 from specviz.models.convert import FILE_TYPE, ConversionError, convert
 from specviz.trace import ModelInfo, Settings
@@ -59,13 +60,13 @@ class MlxEngine:
         name = Path(pair.draft.path).name
         if self._misfits[key]:
             raise IncompatibleDraftError(f"{name} cannot draft for {main.info.name}: {self._misfits[key]}")
-        for spec, role in ((pair.main, "main"), (pair.draft, "draft")):
-            if not self._context(spec, role).rewindable:
-                raise IncompatibleDraftError(
-                    f"{name} cannot draft for {main.info.name}: the memory of the {role} model cannot be rewound (a "
-                    "recurrent or hybrid model), so drafting would not pay: load the main model without a draft"
-                )
         return self._info(pair.main, "main"), self._info(pair.draft, "draft")
+
+    def obstacle(self, pair: PairSpec) -> str:
+        """Name the model of the pair that cannot be rewound, if there is one."""
+        roles = [(pair.main, "main"), *([(pair.draft, "draft")] if pair.draft else [])]
+        contexts = [self._context(spec, role) for spec, role in roles]
+        return cannot_rewind(next((context.name for context in contexts if not context.rewindable), ""))
 
     def main(self, spec: ModelSpec, settings: Settings, stopped: Callable[[], bool]) -> MlxMain:
         """Return the main model for one generation."""

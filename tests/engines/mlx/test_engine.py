@@ -1,12 +1,9 @@
-"""MLX models through `load`: what runs where, what is refused, what survives a killed host."""
+"""MLX models through `load`: what runs where, and what is refused."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import threading
 
 import pytest
 
@@ -14,8 +11,8 @@ import specviz as sv
 from specviz.engines.errors import IncompatibleDraftError, ModelFileError
 from specviz.models import demo_drafts
 from specviz.models.convert import mlx_copy
-from specviz.trace import StopReason
 from tests.engines.mlx.folders import RECURRENT, write_model
+from tests.recurrent import decoded_plainly
 
 
 def test_a_folder_runs_in_mlx_and_says_so(quick_mlx):
@@ -65,14 +62,10 @@ def test_a_draft_of_another_engine_is_refused_in_words(demo):
         sv.load(demo["22m"], demo_drafts()[0].path)
 
 
-def test_a_recurrent_model_takes_no_draft_and_says_why(tmp_path):
-    folder = write_model(tmp_path / "recurrent", 1, config=RECURRENT)
-    with pytest.raises(IncompatibleDraftError, match=r"the memory of the main model cannot be rewound \(a recurrent"):
-        sv.load(folder, write_model(tmp_path / "draft", 2))
-    with sv.load(folder, None) as pair:
-        first = pair.generate("abc", max_tokens=8, ignore_eos=True)
-        pair.generate("cba", max_tokens=8, ignore_eos=True)
-        assert pair.generate("abc", max_tokens=8, ignore_eos=True).token_ids == first.token_ids
+def test_a_recurrent_model_is_decoded_plainly_and_says_why(tmp_path):
+    folder, draft = write_model(tmp_path / "recurrent", 1, config=RECURRENT), write_model(tmp_path / "draft", 2)
+    decoded_plainly(folder, draft, "recurrent")
+    decoded_plainly(draft, folder, "recurrent")
 
 
 @pytest.mark.parametrize(
@@ -93,43 +86,6 @@ def test_what_cannot_be_loaded(tmp_path, change, reason):
     shutil.rmtree(folder)
     with pytest.raises(sv.ModelNotFoundError):
         sv.load(folder, None)
-
-
-def test_ten_threads_at_once_each_get_their_own_answer(quick_mlx):
-    prompts = [f"Count to {n}" for n in range(10)]
-    expected = [quick_mlx.generate(prompt, max_tokens=5).token_ids for prompt in prompts]
-    answers = {}
-
-    def ask(prompt):
-        answers[prompt] = quick_mlx.generate(prompt, max_tokens=5).token_ids
-
-    threads = [threading.Thread(target=ask, args=(prompt,)) for prompt in prompts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert [answers[prompt] for prompt in prompts] == expected
-
-
-def test_cancelled_in_mid_generation_the_next_answer_is_right(quick_mlx):
-    expected = quick_mlx.generate("Tell me a story", max_tokens=12).token_ids
-    generation = quick_mlx.stream("Tell me a story", max_tokens=None, ignore_eos=True)
-    for round in generation:
-        if round.index == 2:
-            generation.cancel()
-    assert generation.trace.summary.stop_reason == StopReason.USER_STOPPED
-    assert quick_mlx.generate("Tell me a story", max_tokens=12).token_ids == expected
-
-
-def test_killed_in_mid_generation_the_partial_trace_is_kept_and_the_next_call_works(quick_mlx):
-    expected = quick_mlx.generate("Tell me a story", max_tokens=12).token_ids
-    generation = quick_mlx.stream("Tell me a story", max_tokens=2000, ignore_eos=True)
-    with pytest.raises(sv.EngineCrashed, match="ended by SIGKILL") as caught:
-        for round in generation:
-            if round.index == 2:
-                os.kill(quick_mlx._client.pid, signal.SIGKILL)
-    assert caught.value.trace is generation.trace and len(generation.trace.rounds) >= 3
-    assert quick_mlx.generate("Tell me a story", max_tokens=12).token_ids == expected
 
 
 def test_in_this_process_it_works_and_closes(demo):
