@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
+from rich.console import Console
 from rich.progress import track
 
 from specviz.engines.client import HostClient
@@ -286,7 +287,7 @@ def race(
     with opened as ready, without_draft(ready) as plain:
         heats = [
             run_heat(ready, plain, one, max_tokens, repeats, settings, watch)
-            for one in track(given, "Racing", disable=not progress, transient=True)
+            for one in track(given, "Racing", console=Console(stderr=True), disable=not progress, transient=True)
         ]
     return Race(heats, repr(ready).strip("<>").removeprefix("Pair "))
 
