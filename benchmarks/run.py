@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from benchmarks import automatic, identity, memory, mlx, overhead, sampling, speed, versus
+from benchmarks import automatic, identity, lab, memory, mlx, overhead, sampling, speed, versus
 from benchmarks.measure import machine
 from specviz.pair import default_threads
 
@@ -31,6 +31,16 @@ SECTIONS: dict[str, tuple[str, Callable[[bool], str]]] = {
     "sampling": ("The rules side by side at temperature 1", lambda quick: sampling.run(*_size(quick, 8, 96))),
     "identity": ("Greedy output with and without draft", lambda quick: identity.run(128, 6 if quick else 100)),
     "mlx": ("The MLX engine against mlx-lm", lambda quick: mlx.run(*_size(quick, 6, 32))),
+    "audit": ("Audits against real runs", lambda quick: lab.exact(*((3, 48) if quick else (20, 128)))),
+    "audit-cost": (
+        "What an audit costs, beside the grid it stands for",
+        lambda quick: lab.cost(*((3, 48, 12) if quick else (20, 128, 120))),
+    ),
+    "predicted": (
+        "Predicted against measured speed",
+        lambda quick: lab.predicted(1, 48, plot=None) if quick else lab.predicted(6, 96),
+    ),
+    "honest": ("Races of nothing against nothing", lambda quick: lab.honest(*((8, 24) if quick else (48, 48)))),
     "detail": ("Cost of the trace's detail", lambda quick: overhead.detail(*_size(quick, 6, 96))),
     "widget": ("Cost of an attached widget", lambda quick: overhead.widget(*_size(quick, 6, 96))),
     "memory": (
