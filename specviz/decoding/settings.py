@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any, Final
 
@@ -42,6 +43,9 @@ def check_settings(**given: Any) -> Settings:
         raise TypeError(
             f"unknown setting {', '.join(sorted(unknown))}; there are {', '.join(sorted(Settings.__struct_fields__))}"
         )
+    schema = given.get("json_schema")
+    if isinstance(schema, dict):
+        given = given | {"json_schema": json.dumps(schema)}
     stop = given.get("stop", ())
     if isinstance(stop, str):
         given = given | {"stop": (stop,)}
@@ -74,6 +78,8 @@ def check_settings(**given: Any) -> Settings:
     _within("n_candidates", settings.n_candidates, 0, 20)
     _within("baseline_tokens", settings.baseline_tokens, 0, 256)
     _within("baseline_every", settings.baseline_every, 1, None)
+    if settings.json_schema:
+        _check_schema(settings)
     if any(not one for one in settings.stop):
         raise ValueError("a stop string must not be empty")
     return settings
@@ -98,6 +104,17 @@ def policy_of(settings: Settings, experience: Experience | None = None) -> Polic
     if settings.n_min > 0:
         policy = MinLength(policy, settings.n_min, sampled=sampled_draft(settings))
     return policy
+
+
+def _check_schema(settings: Settings) -> None:
+    try:
+        schema = json.loads(settings.json_schema)
+    except ValueError as error:
+        raise ValueError(f"json_schema is not JSON: {error}") from None
+    if not isinstance(schema, dict):
+        raise ValueError("json_schema must be an object")
+    if settings.ignore_eos:
+        raise ValueError("an answer that follows a json_schema has an end: ignore_eos cannot be on")
 
 
 def _within(name: str, value: float | None, low: float, high: float | None) -> None:

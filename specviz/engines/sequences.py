@@ -64,6 +64,10 @@ class ScoringModel:
             row = self._rows[i] = Row(self.context.logits(i), self._scratch)
         return row
 
+    def sampled_row(self, i: int) -> Row:
+        """The logits that the sampler sees after position `i`."""
+        return self._row(i)
+
     def rewind(self, n: int) -> None:
         """Shorten the cache."""
         self.context.rewind(n)
@@ -74,7 +78,7 @@ class ScoringModel:
         if found is None:
             history = self.context.tokens
             end = self._before + i + 1
-            found = self._sampler.distribution(self._row(i), lambda n: history[max(0, end - n) : end])
+            found = self._sampler.distribution(self.sampled_row(i), lambda n: history[max(0, end - n) : end])
             self._distributions[i] = found
         return found
 

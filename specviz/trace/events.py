@@ -144,6 +144,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     ignore_eos: bool = False
     """End-of-generation tokens are never chosen, by neither model."""
     stop: tuple[str, ...] = ()
+    json_schema: str = ""
+    """The answer is JSON that follows this schema (as JSON text; `{}`: any); empty: it is free. llama.cpp only."""
     detail: bool = True
     """Record p, q, ranks and the top candidates."""
     n_candidates: int = 5

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from specviz.decoding import NO_DRAFT, Distribution, Draft, Look, Policy, sampled_draft
 from specviz.engines.llamacpp.context import Context, Logits
+from specviz.engines.llamacpp.grammar import Grammar
 from specviz.engines.llamacpp.model import Model
 from specviz.engines.row import Row
 from specviz.engines.sampler import Sampler
@@ -69,6 +70,39 @@ class LlamaMain(ScoringModel):
     def __init__(self, context: Context, settings: Settings, stopped: Callable[[], bool]) -> None:
         model = context.model
         super().__init__(model, context, settings, stopped, NativeSampler(model, settings), model.n_vocab)
+        self._grammar = Grammar(model, settings.json_schema) if settings.json_schema else None
+        self._n_prompt = 0
+
+    def begin(self, prompt: Sequence[int]) -> int:
+        """Evaluate all of the prompt but its last token, as far as it is not in the cache."""
+        self._n_prompt = len(prompt)
+        return super().begin(prompt)
+
+    def rewind(self, n: int) -> None:
+        """Shorten the cache."""
+        super().rewind(n)
+        if self._grammar is not None:
+            self._grammar.rewind(n - self._n_prompt)
+
+    def sampled_row(self, i: int) -> Row:
+        """The logits that the sampler sees: with a grammar, only those of tokens that may follow."""
+        row = super().sampled_row(i)
+        if self._grammar is None:
+            return row
+        answer = self.context.tokens[self._n_prompt : self._before + i + 1]
+        if (
+            self.settings.temperature == 0
+            and self.settings.repeat_penalty == 1
+            and self._grammar.allows(answer, row.best)
+        ):
+            return row
+        return Row(self._grammar.masked(answer, row.logits), self._scratch)
+
+    def close(self) -> None:
+        """Free the sampler and the grammar; the context stays, with its cache."""
+        super().close()
+        if self._grammar is not None:
+            self._grammar.close()
 
 
 class LlamaDrafter:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from specviz.engines.errors import EngineError, IncompatibleDraftError, ModelFileError
+from specviz.engines.errors import EngineError, IncompatibleDraftError, ModelFileError, PromptError
 from specviz.engines.messages import ModelSpec, PairSpec
 from specviz.engines.mlx.context import Context
 from specviz.engines.mlx.library import engine_version, library, set_threads
@@ -69,7 +69,15 @@ class MlxEngine:
         return cannot_rewind(next((context.name for context in contexts if not context.rewindable), ""))
 
     def main(self, spec: ModelSpec, settings: Settings, stopped: Callable[[], bool]) -> MlxMain:
-        """Return the main model for one generation."""
+        """Return the main model for one generation.
+
+        Raises
+        ------
+        PromptError
+            If the answer is to follow a JSON schema.
+        """
+        if settings.json_schema:
+            raise PromptError("answers that follow a JSON schema need llama.cpp: MLX has no grammars")
         return MlxMain(self._model(spec), self._context(spec, "main"), settings, stopped)
 
     def drafter(self, pair: PairSpec, settings: Settings, stopped: Callable[[], bool]) -> MlxDrafter:
