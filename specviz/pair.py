@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import warnings
 import weakref
 from collections.abc import Iterator, Sequence
@@ -319,11 +320,11 @@ def _find(name: str | Path, demo: list[LocalModel], engine: str | None = None) -
 
 
 def make(model: LocalModel, client: Client, engine: str, n_threads: int) -> None:
-    """Make a copy that does not exist yet (some seconds), whole or not at all."""
+    """Make a copy that does not exist yet (some seconds), whole or not at all; if two make it, the first counts."""
     if model.exists or model.source is None:
         return
     model.path.parent.mkdir(parents=True, exist_ok=True)
-    part = model.path.with_name(f"{model.path.name}.{os.getpid()}.part")
+    part = model.path.with_name(f"{model.path.name}.{secrets.token_hex(4)}.part")
     try:
         for _ in client.call(
             m.Requantize,
@@ -334,9 +335,13 @@ def make(model: LocalModel, client: Client, engine: str, n_threads: int) -> None
             n_threads=n_threads,
         ):
             pass
-        os.replace(part, model.path)
+        try:
+            os.replace(part, model.path)
+        except OSError:
+            if not model.exists:
+                raise
     finally:
-        part.unlink(missing_ok=True)
+        shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
 
 
 class Generation:

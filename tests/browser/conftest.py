@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from tests.browser.dashboard import test_id
 from tests.browser.lab import CHROMIUM_ARGS, Lab, Notebook, find_chromium
 
 
@@ -63,3 +64,15 @@ def open_notebook(lab, page):
     yield open_one
     for notebook in opened:
         notebook.page.evaluate("jupyterapp.shell.currentWidget?.sessionContext?.shutdown()")
+
+
+@pytest.fixture
+def quickstart(open_notebook):
+    """The quickstart, its first code cell run."""
+    notebook = open_notebook("01-quickstart.ipynb")
+    notebook.command("application:toggle-left-area") if notebook.page.locator(
+        ".jp-FileBrowser:visible"
+    ).count() else None
+    notebook.run(1)
+    notebook.page.wait_for_selector(test_id("generate"))
+    return notebook

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from tests.browser.dashboard import TOKENS, kernel_value, test_id, wait_until
 from tests.browser.lab import SHOTS
-from tests.browser.test_explorer import TOKENS, kernel_value, test_id, wait_until
 from tests.models.files import join_gemma, write_mlx, write_vocabulary
 
 OPTION = test_id("option")

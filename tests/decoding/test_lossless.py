@@ -182,9 +182,9 @@ SAMPLERS = [
 PROMPT = [1, 7, 11, 4]
 
 
-def exact(context, settings, length, prompt=PROMPT):
+def exact(context, end_tokens, settings, length, prompt=PROMPT):
     """Enumerate the answers of `length` tokens (an end token ends them) with their probabilities, by the reference."""
-    banned = sorted(context.model.end_tokens) if settings.ignore_eos else []
+    banned = sorted(end_tokens) if settings.ignore_eos else []
     answers, finished = {(): 1.0}, {}
     for _ in range(length):
         longer = {}
@@ -194,8 +194,7 @@ def exact(context, settings, length, prompt=PROMPT):
             context.evaluate(history[-1:])
             next_token = distribution(context.logits(0), settings, history, banned)
             for token, share in zip(next_token.ids.tolist(), next_token.probabilities.tolist(), strict=True):
-                ends = context.model.is_end(token)
-                (finished if ends else longer)[(*answer, token)] = p * share
+                (finished if token in end_tokens else longer)[(*answer, token)] = p * share
         answers = longer
     return finished | answers
 
@@ -203,27 +202,34 @@ def exact(context, settings, length, prompt=PROMPT):
 @pytest.fixture(scope="module")
 def expected(tiny):
     """The exact distribution of two tokens under each sampler, enumerated once."""
-    return [exact(tiny[0], check_settings(**sampler), 2) for sampler in SAMPLERS]
+    return [exact_by_llama_cpp(tiny[0], sampler, 2) for sampler in SAMPLERS]
 
 
-def count_through_llama_cpp(context, drafter, asked_with, n, prompt=PROMPT):
+def exact_by_llama_cpp(context, asked_with, length, prompt=PROMPT):
+    return exact(context, context.model.end_tokens, check_settings(**asked_with), length, prompt)
+
+
+def count(main_of, drafter_of, asked_with, n, prompt=PROMPT):
     """Count the first two tokens of `n` answers; also return how many drafted tokens were accepted."""
     counts, accepted, learned = Counter(), 0, experience(0.05)
     for seed in range(n):
         asked = check_settings(**{"max_tokens": 6, "seed": seed, "detail": False} | asked_with)
-        main = LlamaMain(context, asked, lambda: False)
-        drafts = drafter(asked)
+        main, drafter = main_of(asked), drafter_of(asked)
         ids = []
-        for event in decode(main, drafts, prompt, asked, policy_of(asked, learned)):
+        for event in decode(main, drafter, prompt, asked, policy_of(asked, learned)):
             if isinstance(event, Round):
                 ids.extend(event.emitted)
                 accepted += event.accepted
                 if len(ids) >= 2:
                     break
-        main.close(), drafts.close()
-        end = next((i + 1 for i, id in enumerate(ids) if context.model.is_end(id)), len(ids))
+        end = next((i + 1 for i, id in enumerate(ids) if main.is_end(id)), len(ids))
         counts[tuple(ids[: min(2, end)])] += 1
+        main.close(), drafter.close()
     return counts, accepted
+
+
+def count_through_llama_cpp(context, drafter_of, *asked):
+    return count(lambda asked: LlamaMain(context, asked, lambda: False), drafter_of, *asked)
 
 
 @pytest.mark.parametrize("sampler", range(len(SAMPLERS)), ids=lambda i: named(SAMPLERS[i]))
@@ -271,7 +277,7 @@ def test_a_draft_with_fewer_or_more_tokens_through_llama_cpp(tiny, expected, tmp
         SAMPLERS[0] | POLICIES[1] | {"rule": rule, "ignore_eos": True, "detail": True},
         1200,
     )
-    check_goodness_of_fit(counts, exact(context, check_settings(**SAMPLERS[0], ignore_eos=True), 2))
+    check_goodness_of_fit(counts, exact_by_llama_cpp(context, SAMPLERS[0] | {"ignore_eos": True}, 2))
     assert accepted > 0, "drafting took part"
 
 
@@ -284,11 +290,11 @@ def test_n_gram_drafts_through_llama_cpp(tiny, rule, policy):
     def what_follows(token):
         """How likely the main model repeats the token that followed 7, 11 before."""
         prompt = [1, 7, 11, token, 7, 11]
-        return exact(context, check_settings(**SAMPLERS[2]), 1, prompt).get((token,), 0)
+        return exact_by_llama_cpp(context, SAMPLERS[2], 1, prompt).get((token,), 0)
 
     prompt = [1, 7, 11, max(range(4, N_VOCAB), key=what_follows), 7, 11]
     counts, accepted = count_through_llama_cpp(context, lambda asked: NGramDrafter(), asked_with, 1200, prompt)
-    check_goodness_of_fit(counts, exact(context, check_settings(**SAMPLERS[2]), 2, prompt))
+    check_goodness_of_fit(counts, exact_by_llama_cpp(context, SAMPLERS[2], 2, prompt))
     assert accepted > 0, "drafting took part"
 
 
@@ -326,8 +332,7 @@ def test_on_the_real_pair(pair, two_tokens, rule):
     assert accepted > 100, "drafting took part"
 
 
-@settings(max_examples=200, deadline=None)
-@given(
+any_sampler = given(
     seed=st.integers(0, 2**32 - 1),
     temperature=st.sampled_from([0.0, 0.3, 1.0, 2.0]),
     top_k=st.sampled_from([0, 1, 4, 100]),
@@ -337,17 +342,24 @@ def test_on_the_real_pair(pair, two_tokens, rule):
     repeat_last_n=st.integers(0, 6),
     ignore_eos=st.booleans(),
 )
-def test_the_native_sampler_is_the_reference(tiny, seed, **given_settings):
-    model = tiny[0].model
-    asked = check_settings(**given_settings)
+
+
+def check_by_reference(sampler, asked, end_tokens, seed):
+    """Compare what an engine's sampler draws from, after random logits and tokens, with the reference."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 3, N_VOCAB).astype(np.float32)
     recent = rng.integers(0, N_VOCAB, 8).tolist()
-    banned = sorted(model.end_tokens) if asked.ignore_eos else []
+    ours = sampler.distribution(Row(logits.copy(), np.empty_like(logits)), lambda n: recent[-n:])
+    reference = distribution(logits, asked, recent, sorted(end_tokens) if asked.ignore_eos else [])
+    possible = ours.probabilities > 0
+    assert ours.ids[possible].tolist() == reference.ids.tolist()
+    assert ours.probabilities[possible] == pytest.approx(reference.probabilities, rel=1e-4, abs=1e-9)
+
+
+@settings(max_examples=200, deadline=None)
+@any_sampler
+def test_the_native_sampler_is_the_reference(tiny, seed, **asked_with):
+    model, asked = tiny[0].model, check_settings(**asked_with)
     sampler = NativeSampler(model, asked)
-    native = sampler.distribution(Row(logits.copy(), np.empty_like(logits)), lambda n: recent[-n:])
+    check_by_reference(sampler, asked, model.end_tokens, seed)
     sampler.close()
-    reference = distribution(logits, asked, recent, banned)
-    possible = native.probabilities > 0
-    assert native.ids[possible].tolist() == reference.ids.tolist()
-    assert native.probabilities[possible] == pytest.approx(reference.probabilities, rel=1e-4, abs=1e-9)

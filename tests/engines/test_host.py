@@ -32,21 +32,21 @@ def gone(pid):
         return True
 
 
-def test_kill_9_in_mid_generation_keeps_the_partial_trace_and_the_next_call_works(quick_pair):
-    expected = quick_pair.generate("Tell me a story", max_tokens=30).token_ids
-    pid = quick_pair._client.pid
-    generation = quick_pair.stream("Tell me a story", max_tokens=2000, ignore_eos=True)
+def test_kill_9_in_mid_generation_keeps_the_partial_trace_and_the_next_call_works(each_pair):
+    expected = each_pair.generate("Tell me a story", max_tokens=30).token_ids
+    pid = each_pair._client.pid
+    generation = each_pair.stream("Tell me a story", max_tokens=2000, ignore_eos=True)
     with pytest.raises(sv.EngineCrashed, match=r"ended by SIGKILL .*the next call starts a new one") as caught:
         for round in generation:
             if round.index == 5:
                 os.kill(pid, signal.SIGKILL)
     trace = caught.value.trace
-    assert trace is generation.trace is quick_pair.last_trace
+    assert trace is generation.trace is each_pair.last_trace
     assert len(trace.rounds) >= 6 and trace.text
     assert trace.summary.stop_reason == StopReason.FAILED and "SIGKILL" in trace.summary.error
-    again = quick_pair.generate("Tell me a story", max_tokens=30)
+    again = each_pair.generate("Tell me a story", max_tokens=30)
     assert again.token_ids == expected
-    assert quick_pair._client.pid not in (None, pid)
+    assert each_pair._client.pid not in (None, pid)
 
 
 @pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGSEGV])
@@ -58,19 +58,19 @@ def test_the_cause_of_a_crash_is_named(quick_pair, number):
                 os.kill(quick_pair._client.pid, number)
 
 
-def test_killed_while_idle_the_next_call_works(quick_pair):
-    quick_pair.generate("hi", max_tokens=2)
-    os.kill(quick_pair._client.pid, signal.SIGKILL)
-    assert quick_pair.generate("hi", max_tokens=2).text
+def test_killed_while_idle_the_next_call_works(each_pair):
+    each_pair.generate("hi", max_tokens=2)
+    os.kill(each_pair._client.pid, signal.SIGKILL)
+    assert each_pair.generate("hi", max_tokens=2).text
 
 
-def test_ten_threads_at_once_each_get_their_own_answer(quick_pair):
+def test_ten_threads_at_once_each_get_their_own_answer(each_pair):
     prompts = [f"Count to {n}" for n in range(10)]
-    expected = [quick_pair.generate(prompt, max_tokens=12).token_ids for prompt in prompts]
+    expected = [each_pair.generate(prompt, max_tokens=8).token_ids for prompt in prompts]
     answers = {}
 
     def ask(prompt):
-        answers[prompt] = quick_pair.generate(prompt, max_tokens=12).token_ids
+        answers[prompt] = each_pair.generate(prompt, max_tokens=8).token_ids
 
     threads = [threading.Thread(target=ask, args=(prompt,)) for prompt in prompts]
     for thread in threads:
@@ -78,6 +78,16 @@ def test_ten_threads_at_once_each_get_their_own_answer(quick_pair):
     for thread in threads:
         thread.join(60)
     assert [answers[prompt] for prompt in prompts] == expected
+
+
+def test_cancelled_at_any_moment_the_next_answer_is_right(each_pair):
+    expected = each_pair.generate("Tell me a story", max_tokens=12).token_ids
+    for delay in range(0, 100, 9):
+        with each_pair.stream("Tell me a story", max_tokens=None, ignore_eos=True) as generation:
+            next(iter(generation))
+            time.sleep(delay / 1000)
+        assert generation.trace.summary.stop_reason == StopReason.USER_STOPPED
+        assert each_pair.generate("Tell me a story", max_tokens=12).token_ids == expected
 
 
 def test_a_waiting_request_can_be_cancelled_before_it_starts(quick_pair):

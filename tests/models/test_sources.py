@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from specviz.models.convert import mlx_copy
+from specviz.models.demo import demo_drafts
 from specviz.models.folders import Found, find_beside, find_in_folder
 from specviz.models.reading import read_model
 from specviz.models.sources import (
@@ -36,10 +38,15 @@ def model(path):
     return write_vocabulary(path)
 
 
-def test_demo():
+def test_demo(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     found = list(DemoSource().find())
     assert [one.name for one in found if "Q4_1" in one.name] == ["SmolLM2-135M-Instruct.Q4_1"]
     assert sum("-draft-" in one.name for one in found) == 3
+    copy = mlx_copy(demo_drafts()[0])
+    write_mlx(copy.path)
+    (new,) = [one for one in DemoSource().find() if one not in found]
+    assert (new.name, new.path, new.format, new.source) == (copy.name, str(copy.path), "mlx", "demo")
 
 
 def test_folders_are_searched_with_all_that_is_in_them(tmp_path):

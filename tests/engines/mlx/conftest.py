@@ -4,29 +4,9 @@ import pytest
 
 pytest.importorskip("mlx_lm", reason="MLX is not made for this machine")
 
-import specviz as sv
 from specviz.engines.mlx.context import Context
 from specviz.engines.mlx.model import Model
-from specviz.models import demo_drafts, demo_mains
-from specviz.models.convert import convert
 from tests.engines.mlx.folders import write_model
-
-
-@pytest.fixture(scope="session")
-def demo(tmp_path_factory):
-    """The demo's models as MLX folders, by `main`, `12m`, `17m`, `22m`."""
-    folder = tmp_path_factory.mktemp("mlx-demo")
-    sources = {"main": demo_mains()[0], **{one.name.rpartition("-")[2][:3]: one for one in demo_drafts()}}
-    for name, source in sources.items():
-        convert(source.path, folder / name)
-    return {name: folder / name for name in sources}
-
-
-@pytest.fixture(scope="session")
-def quick_mlx(demo):
-    """The 22m draft as a main model for the 12m one, in the shared host."""
-    with sv.load(demo["22m"], demo["12m"]) as pair:
-        yield pair
 
 
 class Loaded:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from specviz.models.convert import _write_safetensors
+from safetensors.numpy import save_file
 
 WIDTH, HEADS, LAYERS = 32, 1, 2
 LETTERS = [chr(ord("a") + i) for i in range(26)]
@@ -72,7 +71,7 @@ def write_model(
         arrays[name] = own if like is None else (1 - mix) * _random(like, name, shape) + mix * own
         if name in ("lm_head.weight", "backbone.embeddings.weight"):
             arrays[name] = arrays[name] * np.float32(peak)
-    _write_safetensors(folder / "model.safetensors", arrays, "float32")
+    save_file(arrays, folder / "model.safetensors", metadata={"format": "mlx"})
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "tokenizer.json").write_text(json.dumps(_tokenizer()))
     return folder

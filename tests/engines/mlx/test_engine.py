@@ -31,7 +31,9 @@ def test_it_says_what_llama_cpp_says(quick_mlx, quick_pair):
         assert a.header.prompt_ids == b.header.prompt_ids
         assert a.token_ids == b.token_ids
         p, q = (dict(trace.rounds[0].main_top[0]) for trace in (a, b))
-        assert p == pytest.approx(q, rel=0.1)
+        both = p.keys() & q.keys()
+        assert len(both) >= 4, "the last of five may be another where two are alike"
+        assert [p[id] for id in both] == pytest.approx([q[id] for id in both], rel=0.1)
 
 
 def test_the_engine_is_chosen_by_format_or_by_name(demo, tmp_path, monkeypatch):
