@@ -10,7 +10,7 @@ import warnings
 import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast
 
 import msgspec
 import numpy as np
@@ -30,6 +30,9 @@ from specviz.models.convert import FILE_TYPE, mlx_copy
 from specviz.models.defaults import NGRAM, NONE, default_draft, set_default_draft
 from specviz.models.index import local_models
 from specviz.trace import Event, Header, ModelInfo, Round, StopReason, Summary, Trace
+
+if TYPE_CHECKING:
+    from specviz.engines.remote.capabilities import Capabilities
 
 Prompt = str | Sequence[Message] | Trace
 DEFAULT_ENGINE = "llama.cpp"
@@ -53,6 +56,7 @@ def load(
     flash_attention: bool = True,
     draft_flash_attention: bool | None = None,
     in_process: bool = False,
+    api_key: str | None = None,
 ) -> Pair:
     """Load a main model and a draft model.
 
@@ -60,7 +64,8 @@ def load(
     ----------
     main
         A GGUF file, an MLX model's folder, or a part of the name of a demo model or else of any model on this machine
-        (which are then looked for: a second, much longer the first time); `"auto"`: the demo model.
+        (which are then looked for: a second, much longer the first time); `"auto"`: the demo model; or the URL of a
+        running llama-server, LM Studio, vLLM or `specviz serve` (`attach`).
     draft
         The same for the draft; `"auto"`: what `set_draft` said for the main model, else the demo draft where it is a
         demo model, else none; `"ngram"`: no model, n-grams of the text are looked up; `None`, `""` or `"none"`: off,
@@ -86,6 +91,8 @@ def load(
         Off, greedy answers depend on how many tokens are verified at once; for the draft None: as for the main model.
     in_process
         Run the engine in this process; a crash of it is then a crash of yours.
+    api_key
+        Of a server.
 
     Raises
     ------
@@ -106,6 +113,8 @@ def load(
     >>> with sv.load() as pair:
     ...     trace = pair.generate("Explain the Pythagorean theorem")
     """
+    if is_url(main):
+        return attach(str(main), draft=None if draft in ("auto", None) else str(draft), api_key=api_key)
     threads = default_threads() if n_threads is None else n_threads
     main_spec = _spec("", n_ctx, threads, n_gpu_layers, main_gpu, kv_type, flash_attention)
     draft_spec = _spec(
@@ -139,6 +148,34 @@ def load(
         if in_process:
             client.close()
         raise
+
+
+def attach(url: str, *, model: str | None = None, draft: str | None = None, api_key: str | None = None) -> Pair:
+    """Attach to a server that is running; its traces hold what it tells (`pair.capabilities`), and nothing guessed.
+
+    Parameters
+    ----------
+    url
+        Of a llama-server, of LM Studio, of vLLM (both of which were not tried), or of `specviz serve`.
+    model, draft
+        Ids of models, where the server has several; None: the loaded one, with the draft that the server takes.
+    api_key
+        That the server wants.
+
+    Raises
+    ------
+    EngineError
+        If nothing answers there, or it is none of these servers.
+    """
+    from specviz.engines.remote.client import RemoteClient
+
+    client = RemoteClient(url, model=model, draft=draft, api_key=api_key)
+    return Pair(m.PairSpec(engine="remote", main=m.ModelSpec(path=url)), client, owns_client=True)
+
+
+def is_url(main: str | Path) -> bool:
+    """Whether a main model is meant by the URL of a server."""
+    return str(main).lower().startswith(("http://", "https://"))
 
 
 def _spec(
@@ -471,6 +508,11 @@ class Pair:
             if isinstance(reply, m.Loaded):
                 self.main, self.draft, self.engine = reply.main, reply.draft, reply.engine
         _open_pairs.add(self)
+
+    @property
+    def capabilities(self) -> Capabilities | None:
+        """What a remote server tells; None: this is no server, and everything is told."""
+        return getattr(self._client, "capabilities", None)
 
     @property
     def last_trace(self) -> Trace | None:

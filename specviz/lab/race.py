@@ -96,6 +96,10 @@ class Heat:
         runs = [one for one in self.timings if one.way == way]
         return sum(one.n_tokens for one in runs) / sum(one.seconds for one in runs)
 
+    def ran(self, way: Way) -> bool:
+        """Whether a way was run: a server that drafts cannot be asked for length 0."""
+        return any(one.way == way for one in self.timings)
+
     def speedup(self, baseline: Way = "plain") -> float:
         """Speed with the draft over speed without."""
         return self.tokens_per_second("speculative") / self.tokens_per_second(baseline)
@@ -194,7 +198,7 @@ class Race:
                     "tokens_per_second": heat.tokens_per_second("speculative"),
                     "plain_tokens_per_second": heat.tokens_per_second("plain"),
                     "speedup": heat.speedup(),
-                    "speedup_over_length_0": heat.speedup("length 0"),
+                    "speedup_over_length_0": heat.speedup("length 0") if heat.ran("length 0") else None,
                     "acceptance_rate": stats.draft_acceptance_rate,
                     "tokens_per_round": stats.tokens_per_round,
                     "diverges_at": None if parting is None else parting.at,
@@ -240,6 +244,7 @@ def race(
     draft: str | Path | None = "auto",
     max_tokens: int = MAX_TOKENS,
     repeats: int = REPEATS,
+    baseline: Pair | None = None,
     progress: bool = True,
     watch: Watch | None = None,
     **settings: Any,
@@ -263,6 +268,8 @@ def race(
         Output tokens of an answer at most.
     repeats
         How often each way runs there and back, on each prompt.
+    baseline
+        The same main model without a draft, where it cannot be loaded here: another server, if `pair` is one.
     progress
         Show a progress bar.
     watch
@@ -284,7 +291,7 @@ def race(
     given = prompts_of(prompts)
     settings = {"num_draft_tokens": 4, "seed": 0} | settings
     opened = nullcontext(pair) if isinstance(pair, Pair) else load(pair, draft)
-    with opened as ready, without_draft(ready) as plain:
+    with opened as ready, without_draft(ready) if baseline is None else nullcontext(baseline) as plain:
         heats = [
             run_heat(ready, plain, one, max_tokens, repeats, settings, watch)
             for one in track(given, "Racing", console=Console(stderr=True), disable=not progress, transient=True)
@@ -301,6 +308,8 @@ def without_draft(pair: Pair) -> Iterator[Pair]:
     ValueError
         If the pair has no draft.
     """
+    if pair.capabilities is not None:
+        raise ValueError("a server cannot be asked without its draft: give a server without one as the baseline")
     if not (pair.spec.draft or pair.spec.ngram):
         raise ValueError("a race needs a pair with a draft")
     spec = msgspec.structs.replace(pair.spec, draft=None, ngram=False)
@@ -324,6 +333,8 @@ def run_heat(
         "plain": (plain, length_0),
         "length 0": (pair, length_0),
     }
+    if pair.capabilities is not None:
+        del ways["length 0"]
     first = plain.generate(prompt.prompt, max_tokens=max_tokens, **length_0)
     if first.summary is not None and first.summary.stop_reason != StopReason.MAX_TOKENS:
         max_tokens = len(first)

@@ -22,6 +22,8 @@ Count = Annotated[int, Meta(ge=0)]
 TokenId = Annotated[int, Meta(ge=0, lt=2**31)]
 Candidates = tuple[tuple[TokenId, Probability], ...]
 """The most probable tokens of one position with their probabilities, best first."""
+UNTOLD = 2**31 - 1
+"""Id of a drafted token that a remote server did not name."""
 
 
 class Provenance(StrEnum):
@@ -168,7 +170,7 @@ class Header(Struct, frozen=True, kw_only=True, tag_field="type", tag="header"):
     main: ModelInfo
     draft: ModelInfo | None = None
     drafter: str = "none"
-    """`model`, `ngram` or `none`."""
+    """`model`, `ngram`, `none`; or `remote`: a server drafts, and does not tell who proposed which token."""
     rule: str = "match"
     settings: Settings = Settings()
     prompt: str = ""
@@ -358,6 +360,20 @@ class Round(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="ty
         return self.draft_seconds + self.verify_seconds + self.other_seconds
 
 
+class Reported(Struct, frozen=True, kw_only=True):
+    """Totals of drafting that a remote server told, where its rounds are not known."""
+
+    accepted: Count
+    rejected: Count
+    """Refused or discarded."""
+    ignored: Count
+    """Never sent, or past the end."""
+    tokens_per_second: float | None = None
+    draft_model: str = ""
+    output_tokens: Count = 0
+    """0: not told; then what came in one piece counts as a token."""
+
+
 class Summary(Struct, frozen=True, kw_only=True, tag_field="type", tag="summary"):
     """The last event: how it ended."""
 
@@ -373,6 +389,7 @@ class Summary(Struct, frozen=True, kw_only=True, tag_field="type", tag="summary"
     error: str = ""
     notes: tuple[str, ...] = ()
     """What a reader should know, such as why drafting was switched off."""
+    reported: Reported | None = None
 
 
 Event = Header | Pieces | Baseline | Round | Summary

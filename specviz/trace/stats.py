@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from specviz.trace.events import Baseline, Provenance, Round
+from specviz.trace.events import Baseline, Provenance, Reported, Round
 
 
 @dataclass(slots=True)
@@ -165,9 +165,17 @@ class Stats(Struct, frozen=True, kw_only=True):
         draft_model: str | None = None,
         stop_reason: str | None = None,
         time_to_first_token: float | None = None,
+        reported: Reported | None = None,
     ) -> Stats:
-        """Turn counts into statistics."""
+        """Turn counts into statistics; what a remote server reported goes before counts of rounds that it did not."""
         speed = ratio(tally.tokens, tally.seconds)
+        if reported is not None and reported.tokens_per_second is not None:
+            speed = reported.tokens_per_second
+        drafted, accepted = tally.drafted, tally.accepted
+        rejected, ignored = tally.refused + tally.discarded, tally.unsent + tally.past_end
+        if reported is not None:
+            accepted, rejected, ignored = reported.accepted, reported.rejected, reported.ignored
+            drafted = accepted + rejected + ignored
         plain = ratio(tally.baseline_tokens, tally.baseline_seconds)
         acceptance_length = ratio(tally.accepted, tally.drafting_rounds)
         return cls(
@@ -175,22 +183,22 @@ class Stats(Struct, frozen=True, kw_only=True):
             time_to_first_token=time_to_first_token,
             generation_time=tally.seconds,
             stop_reason=stop_reason,
-            draft_model=draft_model,
-            total_draft_tokens_count=tally.drafted,
-            accepted_draft_tokens_count=tally.accepted,
-            rejected_draft_tokens_count=tally.refused + tally.discarded,
-            ignored_draft_tokens_count=tally.unsent + tally.past_end,
-            output_tokens=tally.tokens,
-            rounds=tally.rounds,
+            draft_model=(reported.draft_model or None) if reported is not None else draft_model,
+            total_draft_tokens_count=drafted,
+            accepted_draft_tokens_count=accepted,
+            rejected_draft_tokens_count=rejected,
+            ignored_draft_tokens_count=ignored,
+            output_tokens=(reported and reported.output_tokens) or tally.tokens,
+            rounds=tally.rounds if reported is None else 0,
             drafting_rounds=tally.drafting_rounds,
             refused=tally.refused,
             discarded=tally.discarded,
             unsent=tally.unsent,
             past_end=tally.past_end,
-            draft_acceptance_rate=acceptance_rate(tally.accepted, tally.drafted, tally.drafted - tally.unsent),
+            draft_acceptance_rate=acceptance_rate(accepted, drafted, drafted - tally.unsent),
             mean_acceptance_length=None if acceptance_length is None else 1 + acceptance_length,
             alpha=ratio(tally.accepted, tally.accepted + tally.rejecting_rounds),
-            tokens_per_round=ratio(tally.tokens, tally.rounds),
+            tokens_per_round=ratio(tally.tokens, tally.rounds) if reported is None else None,
             draft_seconds=tally.draft_seconds,
             verify_seconds=tally.verify_seconds,
             other_seconds=tally.other_seconds,
