@@ -1,19 +1,21 @@
 """Our loop in MLX against mlx-lm's `speculative_generate_step`, at equal settings; and the pair's real speedup there.
 
-Runs on what MLX computes on here. On an NVIDIA GPU: install the wheels `mlx` and `mlx-cuda-13` beside mlx-lm.
+Runs on what MLX computes on here; README.md says what an NVIDIA GPU needs.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
+
+import numpy as np
 
 import specviz as sv
 from benchmarks.measure import in_turn, interval_text, prompts, table
 from specviz.decoding import NoDrafter, check_settings, decode, policy_of
-from specviz.engines.mlx.context import CPU_CHUNK, Context
+from specviz.engines.mlx.context import CPU_CHUNK, GPU_CHUNK, Context
 from specviz.engines.mlx.engine import MlxEngine
 from specviz.engines.mlx.library import library
 from specviz.engines.mlx.model import Model
@@ -21,6 +23,10 @@ from specviz.engines.mlx.sequences import MlxDrafter, MlxMain
 from specviz.trace import Round
 
 LENGTHS = (2, 4)
+MAINS = ("Q4_1", "F16")
+"""Of the demo pair; a CPU computes with the first alone."""
+GPU_TOKENS, GPU_REPEATS = 3, 2
+"""Times as many tokens and repeats on a GPU, where both are short."""
 MARGIN = 16
 """Tokens that could follow those that are timed, so that no draft is cut short by the limit."""
 CHAT = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
@@ -28,28 +34,39 @@ DETAILS = {"p, q and rounds": {"n_candidates": 0}, "with top-5": {"n_candidates"
 
 
 def run(n_prompts: int, n_tokens: int, repeats: int) -> str:
-    """Measure in this process and thread; return tables in Markdown."""
-    paths = _paths()
-    models = [Model(path) for path in paths]
+    """Measure in this process and thread; return a table in Markdown."""
+    lib = library()
+    if lib.on_cpu:
+        return measure(MAINS[:1], n_prompts, n_tokens, repeats)
+    return measure(MAINS, n_prompts, GPU_TOKENS * n_tokens, GPU_REPEATS * repeats)
+
+
+def measure(mains: Sequence[str], n_prompts: int, n_tokens: int, repeats: int) -> str:
+    """Measure these main models with the demo draft; return a table in Markdown."""
+    rows = [row for main in mains for row in _against_stock(main, n_prompts, n_tokens, repeats)]
+    head = (
+        "main model",
+        "draft length",
+        *(f"ours / stock, {name}" for name in DETAILS),
+        "equal accepted counts",
+        "speedup over plain decoding",
+        "plain decoding, tokens/s",
+        "plain, ours / stock",
+    )
+    mx = library().mx
+    device = f"{mx.default_device()}, {mx.device_info().get('device_name', 'unknown')}"
+    return f"{MlxEngine().name} on {device}\n\n{table(head, rows)}"
+
+
+def _against_stock(main: str, n_prompts: int, n_tokens: int, repeats: int) -> list[tuple[object, ...]]:
+    models = [Model(path) for path in _paths(main)]
     for model in models:
         model.end_tokens = frozenset()  # mlx-lm's generator goes on after an end token
     contexts = [Context(model.net, name=model.info.name, n_ctx=1024) for model in models]
-    return _against_stock(models, contexts, n_prompts, n_tokens, repeats)
-
-
-def _paths() -> list[str]:
-    """Make the demo pair's copies if need be."""
-    with sv.load(engine="mlx") as pair:
-        assert pair.spec.draft is not None
-        return [pair.spec.main.path, pair.spec.draft.path]
-
-
-def _against_stock(models: list[Model], contexts: list[Context], n_prompts: int, n_tokens: int, repeats: int) -> str:
-    rows = []
-    speedups: dict[int, list[float]] = {k: [] for k in LENGTHS}
+    rows: list[tuple[object, ...]] = []
     for k in LENGTHS:
-        ratios: dict[str, list[float]] = {name: [] for name in DETAILS}
-        counts = []
+        ratios: dict[str, list[float]] = {name: [] for name in (*DETAILS, "speedup", "plain")}
+        counts, plain_seconds = [], []
         for text in prompts(n_prompts):
             prompt = models[0].tokenizer.encode(CHAT.format(text[:200]), add_special=True, parse_special=True)
             accepted: dict[str, int] = {}
@@ -66,25 +83,29 @@ def _against_stock(models: list[Model], contexts: list[Context], n_prompts: int,
                 "stock": stock,
                 **{name: lambda name=name, ours=ours: ours(name) for name in DETAILS},
                 "plain": lambda ours=ours: ours("plain", 0),
+                "stock, plain": lambda prompt=prompt: _stock_plain(models[0], prompt, n_tokens),
             }
             for way in ways.values():
                 way()
-            times = in_turn(ways, repeats)
+            times = {name: float(np.mean(seconds)) for name, seconds in in_turn(ways, repeats).items()}
             for name in DETAILS:
-                ratios[name].append(sum(times["stock"]) / sum(times[name]))
-            speedups[k].append(sum(times["plain"]) / sum(times["with top-5"]))
+                ratios[name].append(times["stock"] / times[name])
+            ratios["speedup"].append(times["plain"] / times["with top-5"])
+            ratios["plain"].append(times["stock, plain"] / times["plain"])
+            plain_seconds.append(times["plain"])
             counts.append(accepted["stock"] == accepted["with top-5"])
         rows.append(
-            (k, *(interval_text(ratios[name]) for name in DETAILS), f"{sum(counts)} of {len(counts)}",
-             interval_text(speedups[k]))
+            (main, k, *(interval_text(ratios[name]) for name in DETAILS), f"{sum(counts)} of {len(counts)}",
+             interval_text(ratios["speedup"]), f"{1 / np.mean(plain_seconds):.0f}", interval_text(ratios["plain"]))
         )  # fmt: skip
-    head = (
-        "draft length",
-        *(f"ours / stock, {name}" for name in DETAILS),
-        "equal accepted counts",
-        "speedup over plain decoding",
-    )
-    return f"{MlxEngine().name} on {library().mx.default_device()}\n\n{table(head, rows)}"
+    return rows
+
+
+def _paths(main: str) -> list[str]:
+    """Make the pair's copies if need be."""
+    with sv.load(main, engine="mlx") as pair:
+        assert pair.spec.draft is not None
+        return [pair.spec.main.path, pair.spec.draft.path]
 
 
 def _ours(
@@ -116,9 +137,13 @@ def _stock(models: list[Model], prompt: list[int], n: int, k: int) -> tuple[floa
     """Return the same of mlx-lm, with the log probabilities that it yields left uncomputed."""
     from mlx_lm.generate import speculative_generate_step
 
-    ids = library().mx.array(prompt)
     steps = speculative_generate_step(
-        ids, models[0].net, models[1].net, num_draft_tokens=k, max_tokens=n + MARGIN, prefill_step_size=CPU_CHUNK
+        library().mx.array(prompt),
+        models[0].net,
+        models[1].net,
+        num_draft_tokens=k,
+        max_tokens=n + MARGIN,
+        prefill_step_size=_chunk(),
     )
     gc.collect()
     started, accepted, tokens = 0.0, 0, 0
@@ -133,3 +158,23 @@ def _stock(models: list[Model], prompt: list[int], n: int, k: int) -> tuple[floa
     seconds = perf_counter() - started
     steps.close()
     return seconds / tokens, accepted
+
+
+def _stock_plain(model: Model, prompt: list[int], n: int) -> float:
+    """Return mlx-lm's seconds per token without a draft; it begins a pass before it hands out the token before."""
+    from mlx_lm.generate import generate_step
+
+    steps = generate_step(library().mx.array(prompt), model.net, max_tokens=n + MARGIN, prefill_step_size=_chunk())
+    gc.collect()
+    next(steps)
+    started = perf_counter()
+    for _ in range(n):
+        next(steps)
+    seconds = perf_counter() - started
+    steps.close()
+    return seconds / n
+
+
+def _chunk() -> int:
+    """Tokens of a prompt that our engine evaluates at once: other chunks round the cache differently."""
+    return CPU_CHUNK if library().on_cpu else GPU_CHUNK
