@@ -13,6 +13,8 @@ compatibility.py    whether one model can draft for another, and why not
 advice.py           which of those that can is worth trying first
 defaults.py         which one a user wants, remembered
 index.py            the Library: all of it, in the background (indexer.py: its process; store.py: its memory)
+downloads.py        models from the Hugging Face hub (hub.py: what it has and answers)
+convert.py          GGUF files to MLX folders
 command.py          `specviz models`
 """
 

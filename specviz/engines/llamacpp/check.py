@@ -6,12 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from specviz.engines.errors import EngineBrokenError, EngineError, EngineMissingError, EngineTooOldError
+from specviz.engines.errors import EngineError, EngineMissingError
 from specviz.engines.llamacpp.context import Context
 from specviz.engines.llamacpp.devices import devices, ggml_version
 from specviz.engines.llamacpp.library import INSTALL, engine_version, library
 from specviz.engines.llamacpp.model import Model
-from specviz.engines.report import EngineReport, State
+from specviz.engines.report import EngineReport, unusable
 from specviz.models import demo_drafts
 
 NAME = "llama.cpp"
@@ -24,7 +24,7 @@ def check() -> EngineReport:
     try:
         lib = library()
     except EngineMissingError as error:
-        return EngineReport(name=NAME, state=_state(error), version=_version(error), reason=str(error))
+        return unusable(NAME, error, engine_version)
     version = f"{engine_version()} (ggml {ggml_version(lib) or 'of unknown version'})"
     try:
         model = Model(str(min(demo_drafts(), key=lambda draft: draft.path.stat().st_size).path))
@@ -71,16 +71,6 @@ def _backends(lib: Any) -> tuple[str, ...]:
     return tuple(
         f"{device.name}: {device.description}, {device.memory_bytes / 2**30:,.0f} GiB memory" for device in found
     )
-
-
-def _state(error: EngineMissingError) -> State:
-    if isinstance(error, EngineTooOldError):
-        return "too old"
-    return "broken" if isinstance(error, EngineBrokenError) else "not installed"
-
-
-def _version(error: EngineMissingError) -> str:
-    return engine_version() if isinstance(error, EngineTooOldError | EngineBrokenError) else ""
 
 
 def _reinstall(reason: str) -> str:

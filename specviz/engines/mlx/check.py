@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from specviz.engines.errors import EngineBrokenError, EngineError, EngineMissingError, EngineTooOldError
+from specviz.engines.errors import EngineError, EngineMissingError
 from specviz.engines.mlx.context import Context
 from specviz.engines.mlx.library import INSTALL, engine_version, library
-from specviz.engines.report import EngineReport, State
+from specviz.engines.report import EngineReport, unusable
 
 NAME = "MLX"
 ARGUMENTS = {
@@ -33,7 +33,7 @@ def check() -> EngineReport:
         lib = library()
         from mlx_lm.models.llama import Model, ModelArgs
     except EngineMissingError as error:
-        return EngineReport(name=NAME, state=_state(error), version=_version(error), reason=str(error))
+        return unusable(NAME, error, engine_version)
     try:
         net = Model(ModelArgs(**ARGUMENTS))
         lib.mx.eval(net.parameters())
@@ -86,16 +86,6 @@ def _backend(lib: Any) -> str:
     kind = "CPU" if lib.on_cpu else "GPU"
     memory = info.get("memory_size")
     return f"{kind}: {info.get('device_name', 'unknown')}" + (f", {memory / 2**30:,.0f} GiB memory" if memory else "")
-
-
-def _state(error: EngineMissingError) -> State:
-    if isinstance(error, EngineTooOldError):
-        return "too old"
-    return "broken" if isinstance(error, EngineBrokenError) else "not installed"
-
-
-def _version(error: EngineMissingError) -> str:
-    return engine_version() if isinstance(error, EngineTooOldError | EngineBrokenError) else ""
 
 
 def _reinstall(reason: str) -> str:
