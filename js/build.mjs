@@ -11,7 +11,7 @@ const LIMIT = 1.6e6;
 const shared = { absWorkingDir: here, bundle: true, minify: !watch, logLevel: "info", legalComments: "inline" };
 const builds = [
   { ...shared, entryPoints: ["src/index.ts"], outfile: join(out, "widgets.js"), format: "esm", target: "es2022" },
-  { ...shared, entryPoints: ["src/styles.css"], outfile: join(out, "widgets.css"), target: "chrome111" },
+  { ...shared, entryPoints: ["src/widgets.css"], outfile: join(out, "widgets.css"), target: "chrome111" },
 ];
 
 if (watch) {

@@ -24,26 +24,42 @@ if TYPE_CHECKING:
         PromptError,
     )
     from specviz.lab.audit import Audit, audit
+    from specviz.lab.costs import Costs, measure_costs
+    from specviz.lab.diagnosis import Diagnosis, diagnose
+    from specviz.lab.race import Race, race
+    from specviz.lab.report import Report
+    from specviz.lab.sweep import sweep
     from specviz.models import ModelNotFoundError
-    from specviz.pair import Generation, Pair, load, set_draft
+    from specviz.pair import Generation, Pair, attach, load, set_draft
+    from specviz.server.handle import Server, serve
     from specviz.trace import Round, Stats, Trace, TraceError, read_trace
     from specviz.widgets import (
         AcceptancePlot,
         Explorer,
         Feed,
         ModelPicker,
+        RaceTrack,
+        Replay,
         SpeedupPlot,
         StatsTable,
         ThroughputPlot,
         TokenStream,
+        WhatIf,
         explore,
+        replay,
     )
 
 _HOMES = {
-    "specviz.pair": ("Generation", "Pair", "load", "set_draft"),
+    "specviz.pair": ("Generation", "Pair", "attach", "load", "set_draft"),
     "specviz.trace": ("Round", "Stats", "Trace", "TraceError", "read_trace"),
     "specviz.lab.audit": ("Audit", "audit"),
+    "specviz.lab.costs": ("Costs", "measure_costs"),
+    "specviz.lab.diagnosis": ("Diagnosis", "diagnose"),
+    "specviz.lab.race": ("Race", "race"),
+    "specviz.lab.report": ("Report",),
+    "specviz.lab.sweep": ("sweep",),
     "specviz.models": ("ModelNotFoundError",),
+    "specviz.server.handle": ("Server", "serve"),
     "specviz.engines.errors": (
         "EngineCrashed",
         "EngineError",
@@ -57,11 +73,15 @@ _HOMES = {
         "Explorer",
         "Feed",
         "ModelPicker",
+        "RaceTrack",
+        "Replay",
         "SpeedupPlot",
         "StatsTable",
         "ThroughputPlot",
         "TokenStream",
+        "WhatIf",
         "explore",
+        "replay",
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -69,15 +89,26 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [  # noqa: RUF022
     "explore",
     "load",
+    "attach",
     "set_draft",
     "read_trace",
+    "race",
     "audit",
+    "measure_costs",
+    "diagnose",
+    "sweep",
+    "replay",
+    "serve",
     "Pair",
     "Generation",
     "Trace",
     "Round",
     "Stats",
     "Audit",
+    "Costs",
+    "Race",
+    "Diagnosis",
+    "Report",
     "Explorer",
     "Feed",
     "ModelPicker",
@@ -86,6 +117,10 @@ __all__ = [  # noqa: RUF022
     "ThroughputPlot",
     "SpeedupPlot",
     "StatsTable",
+    "WhatIf",
+    "RaceTrack",
+    "Replay",
+    "Server",
     "EngineError",
     "EngineCrashed",
     "EngineMissingError",

@@ -56,8 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from specviz import __version__
-    from specviz.lab.command import add_audit_command
+    from specviz.lab.command import add_lab_commands
     from specviz.models.command import add_models_command
+    from specviz.server.command import add_serve_command
 
     parser = argparse.ArgumentParser(prog="specviz", description="Explore speculative decoding.")
     parser.add_argument("--version", action="version", version=f"specviz {__version__}")
@@ -116,8 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--show-rejected", action="store_true", help="show dropped tokens in place, struck through")
     add("--trace", metavar="FILE", help="save the trace (JSON lines)")
     add("--json", action="store_true", help="print one object with text, token_ids and stats instead")
-    add_audit_command(commands)
+    add_lab_commands(commands)
     add_models_command(commands)
+    add_serve_command(commands)
     engines = commands.add_parser(
         "engines",
         help="the engines on this machine: versions, what they compute on, what they can do",
@@ -222,6 +224,9 @@ def _print_live(generation: Generation, show_rejected: bool) -> None:
         table.add_row(row["label"], row["value"])
     beside.print(table)
     if generation.trace is not None:
+        if generation.trace.summary is not None:
+            for note in generation.trace.summary.notes:
+                beside.print(note, markup=False)
         for role, info in _models(generation.trace.header):
             if info.placement is not None:
                 beside.print(f"{role}: {info.placement}", markup=False)

@@ -465,6 +465,8 @@ class Scores(NamedTuple):
     """Its probability of what stands there."""
     after: tuple[tuple[float, ...], ...]
     """For each position what follows a miss (`specviz.decoding.continuations`); empty where it was not asked for."""
+    pieces: dict[int, bytes]
+    """Texts of the favourites, by id."""
 
 
 Floats = NDArray[np.floating]
@@ -647,9 +649,9 @@ class Pair:
             m.ScoreText, pair=self.spec, settings=settings, continued=continued, **_text_of(trace)
         ):
             if isinstance(reply, m.Scores):
-                return Scores(
-                    np.array(reply.favourite, int), np.array(reply.confidence), np.array(reply.probability), reply.after
-                )
+                texts = {id: text.encode() for id, text in reply.pieces.text.items()} | reply.pieces.raw
+                columns = np.array(reply.favourite, int), np.array(reply.confidence), np.array(reply.probability)
+                return Scores(*columns, reply.after, texts)
         raise EngineError("the engine gave no scores")
 
     def compare(self, trace: Trace, **sampling: Any) -> Overlaps:

@@ -1,4 +1,4 @@
-import { FakeKernel, FakeModel, MODELS, RUN_INFO, state, TRAITS } from "./fake.js";
+import { FakeKernel, FakeModel, MODELS, pieces, randomFrom, RUN_INFO, state, TRAITS } from "./fake.js";
 import feed from "/specviz/static/widgets.js";
 
 const sans = 'system-ui, -apple-system, "Segoe UI", helvetica, arial, sans-serif';
@@ -55,6 +55,62 @@ async function start({ width = 1000, kernel = {}, traits = {} } = {}) {
 const say = (message) => open.model.emit("msg:custom", message);
 const settled = () => new Promise((resolve) => setTimeout(resolve, 350));
 const later = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** An audit of two answers by three drafts that hit in clusters, with costs as on a CPU. */
+function whatIf({ tokens = 700, thorough = true, costs = true, ...choices } = {}) {
+  const random = randomFrom(3);
+  const piece = pieces(randomFrom(7));
+  const names = ["17m", "22m", "12m"].map((size) => `SmolLM2-135M-Instruct-draft-${size}.Q4_0`);
+  const whole = (n) => Math.floor(n * random());
+  const drafted = (skill) => {
+    const columns = { matches: "", confidence: [], favourite: [], after: thorough ? [] : null };
+    let easy = true;
+    for (let i = 0; i < tokens; i++) {
+      if (random() < 0.12) easy = !easy;
+      const hit = random() < (easy ? skill : 0.5 * skill);
+      columns.matches += hit ? "1" : "0";
+      columns.confidence.push(hit ? 30 + whole(70) : 5 + whole(60));
+      if (hit) continue;
+      columns.favourite.push([" the", " of", ",", " deep", "\n", " sea", "<img src=x onerror=alert(1)>"][whole(7)]);
+      columns.after?.push(Array.from({ length: 15 }, () => 10 + whole(85)));
+    }
+    return columns;
+  };
+  const answers = ["Why is the sea hard to predict?", "Write a program about drift."].map((prompt, i) => ({
+    prompt,
+    category: ["question", "code"][i],
+    n_prompt: 40,
+    limit: tokens,
+    text: Array.from({ length: tokens }, (_, j) => (j === tokens - 1 ? "<|im_end|>" : piece.next().value)),
+    control: [tokens - 1],
+    drafts: [0.85, 0.92, 0.75].map(drafted),
+  }));
+  const curves = (draft, off = 0) => ({
+    draft: Array.from({ length: 17 }, (_, k) => draft * k * (1 + off)),
+    pass: Array.from({ length: 17 }, (_, k) => (8.2 + 1.6 * k + (k > 7 ? 4 : 0)) * (1 - off)),
+    draft_slope: 0.0001,
+    pass_slope: 0.00002,
+  });
+  const cost = (draft) => ({
+    ...curves(draft),
+    other: Array.from({ length: 17 }, () => 0.3),
+    resampled: Array.from({ length: 200 }, () => curves(draft, 0.08 * (random() - 0.5))),
+  });
+  return {
+    view: "what_if",
+    audit: { main: "SmolLM2-135M-Instruct.Q4_1", drafts: names, thorough, answers },
+    costs: costs ? Object.fromEntries(names.map((name, i) => [name, cost([0.8, 1.3, 0.6][i])])) : {},
+    measured: costs ? { draft: [names[0], names[0]], num_draft_tokens: [4, 8], p_min: [0, 0], speedup: [1.18, 0.97] } : {},
+    draft: names[0],
+    num_draft_tokens: 4,
+    p_min: 0,
+    answer: -1,
+    show_rejected: false,
+    ...choices,
+  };
+}
+
+const RACE_PROMPTS = ["Write a quicksort algorithm in Python. Write code only.", "Explain the Pythagorean theorem", "Plan a 1 day trip to DC"];
 
 const scenes = {
   async idle() {},
@@ -134,6 +190,56 @@ const scenes = {
     const n = text.map(() => 0.5);
     say({ type: "batch", seq: 1, run: 1, reset: true, run_info: { prompt: "<b>bold?</b>", main: "m".repeat(200), draft: "" },
       tokens: { text, kind, round: n, p: n, q: n }, state: state("failed", "x".repeat(300), "") });
+  },
+  /** `until`: "racing" stops in the middle of the second prompt. */
+  async race({ until = "finished", prompts = RACE_PROMPTS } = {}) {
+    await start({ width: parseInt(page.style.width), traits: { view: "race" } });
+    const random = randomFrom(5);
+    const heats = { pair: "SmolLM2-135M-Instruct.Q4_1 with SmolLM2-135M-Instruct-draft-17m.Q4_0, llama.cpp", prompt: prompts,
+      category: prompts.map(() => ""), ratio: prompts.map(() => null), parting: prompts.map(() => null), tie: prompts.map(() => null),
+      interval: null, done: 0, verdict: "" };
+    const ratios = [1.32, 1.12, 1.24];
+    let seq = 0;
+    const raceState = (phase) => ({ phase, message: "", detail: "", can_start: phase === "finished", can_stop: phase !== "finished" });
+    const tell = (phase, run, lanes = {}, speedup = null, more = {}) =>
+      say({ type: "race", seq: ++seq, whole: seq === 1, state: raceState(phase), run, lanes, speedup, ...more });
+    let speedup = null;
+    for (const [prompt, ratio] of ratios.slice(0, prompts.length).entries()) {
+      tell("warming", { prompt, serial: 0, way: null, number: 0, of: 2, live: false }, {}, speedup, { heats });
+      await later(100);
+      const counts = {};
+      for (const [i, way] of ["speculative", "plain", "length 0", "length 0", "plain", "speculative"].entries()) {
+        const piece = pieces(randomFrom(7));
+        counts[way] = (counts[way] ?? 0) + 1;
+        const run = { prompt, serial: i + 1, way, number: counts[way], of: 2, live: true };
+        for (let tokens = 0, clock = 0; tokens < 96; ) {
+          const drafted = way === "speculative";
+          const accepted = drafted ? Math.min(Math.floor(5 * random()), 95 - tokens) : 0;
+          const kind = "a".repeat(accepted) + (drafted ? (accepted === 4 ? "b" : "c") : "p");
+          const took = drafted ? (0.0095 * 3) / ratio : 0.0095;
+          clock += took * (0.9 + 0.2 * random());
+          tokens += kind.length;
+          const lane = { serial: i + 1, seconds: [clock], count: [tokens], speed: [tokens / clock], text: [...kind].map(() => piece.next().value), kind };
+          speedup = i ? ratio + 0.1 * (random() - 0.5) : speedup;
+          tell("racing", run, way === "length 0" ? {} : { [way]: lane }, speedup);
+          await later(1000 * took);
+          if (until === "racing" && prompt === 1 && i === 4 && tokens > 60) return;
+        }
+        tell("racing", { ...run, live: false }, {}, speedup);
+      }
+      heats.ratio = [...heats.ratio];
+      heats.ratio[prompt] = ratio;
+      if (prompt === 1) {
+        heats.parting = prompts.map((_, i) => (i === 1 ? "the texts part at token 17: ' sea' without a draft, ' deep' with one; a tie, 0.0121 logits apart, which the widths of the passes decide" : null));
+        heats.tie = prompts.map((_, i) => (i === 1 ? true : null));
+      }
+      heats.done += 1;
+      if (prompt > 0) Object.assign(heats, { interval: prompt === 1 ? [1.216, 0.71, 2.08] : [1.224, 1.09, 1.38], verdict: prompt === 1 ? "inside the noise: 1.22x, 95 % CI 0.71-2.08" : "faster: 1.22x, 95 % CI 1.09-1.38" });
+    }
+    tell("finished", { prompt: prompts.length - 1, serial: 6, way: "speculative", number: 2, of: 2, live: false }, {}, heats.interval?.[0] ?? speedup, { heats });
+  },
+  async what_if(options) {
+    await start({ width: parseInt(page.style.width), traits: whatIf(options) });
   },
   async continued() {
     await scenes.stopped();

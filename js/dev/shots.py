@@ -40,6 +40,7 @@ def shoot(page: Page, out: Path, only: str) -> None:
     wanted += [("hover", "light", 1000), ("hover", "dark", 1000), ("feed", "light", 1000), ("parts", "dark", 700)]
     wanted += [("unfolded", theme, width) for theme in ("light", "dark") for width in (700, 450)]
     wanted += [("ngram", "light", 1000), ("hostile", "light", 1000), ("continued", "light", 1000)]
+    wanted += [("what_if", theme, width) for theme in ("light", "dark") for width in (1300, 620)]
     for scene, theme, width in wanted:
         name = f"{scene}-{theme}-{width}"
         if only not in name:

@@ -1,6 +1,7 @@
 import { h, setText, uniqueId } from "./dom.js";
-import type { Choice, Settings } from "./protocol.js";
+import type { Choice, Colour, Settings } from "./protocol.js";
 import type { SettingsModel } from "./settings.js";
+import { COLOURS } from "./words.js";
 
 type NumberSetting = "num_draft_tokens" | "p_min" | "temperature" | "max_tokens";
 type BooleanSetting = "auto_length" | "ignore_eos" | "measure_baseline" | "show_provenance" | "show_rejected";
@@ -136,4 +137,24 @@ export function choiceControl(settings: SettingsModel, { name, choices, label }:
     setText(detail, choices.find(({ key }) => key === select.value)?.detail ?? "");
   });
   return h("div", { class: "sv-field" }, h("label", { for: id }, label), select, detail);
+}
+
+/** What tokens are coloured by; "nothing" turns the colours off. */
+export function colourControl(settings: SettingsModel): HTMLElement {
+  const id = uniqueId("colour");
+  const choices = { ...COLOURS, nothing: "nothing" };
+  const select = h(
+    "select",
+    { id, class: "sv-select sv-small", "data-testid": "colour" },
+    ...Object.entries(choices).map(([value, label]) => h("option", { value }, label)),
+  );
+  select.addEventListener("change", () => {
+    const { value } = select;
+    if (value !== "nothing") settings.set("colour", value as Colour);
+    settings.set("show_provenance", value !== "nothing");
+  });
+  settings.follow(["show_provenance", "colour"], () => {
+    select.value = settings.get("show_provenance") ? settings.get("colour") : "nothing";
+  });
+  return h("div", { class: "sv-field sv-inline sv-tool" }, h("label", { for: id }, "Colour by"), select);
 }

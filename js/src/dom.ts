@@ -19,11 +19,16 @@ export function h<Tag extends keyof HTMLElementTagNameMap>(
 const PATHS = {
   play: "M4 2.5v11l9-5.5z",
   stop: "M3.5 3.5h9v9h-9z",
+  pause: "M3.5 2.5h3.2v11H3.5zM9.3 2.5h3.2v11H9.3z",
+  previous: "M13 3v10L7 8zM3.5 3h2v10h-2z",
+  restart: "M8 2.5V.3L4.6 3.3 8 6.2V4a4.5 4.5 0 1 1-4.5 4.5H2A6 6 0 1 0 8 2.5z",
   next: "M3 3v10l6-5zM10.5 3h2v10h-2z",
   copy: "M5 1.5h7.5V11H11V3H5zM2.5 4.5h7v10h-7zM4 6v7h4V6z",
   down: "M7.25 2h1.5v8.2l3-3 1.1 1.1L8 13.1 3.15 8.3l1.1-1.1 3 3z",
   star: "M8 1.5l2 4.3 4.7.6-3.5 3.2.9 4.7L8 12l-4.1 2.3.9-4.7L1.3 6.4 6 5.8z",
   refresh: "M13.2 3v4h-4V5.5h1.9A4 4 0 1 0 12 8.5h1.5A5.5 5.5 0 1 1 11.7 4V3z",
+  close: "M3.9 2.8 8 6.9l4.1-4.1 1.1 1.1L9.1 8l4.1 4.1-1.1 1.1L8 9.1l-4.1 4.1-1.1-1.1L6.9 8 2.8 3.9z",
+  wide: "M1.5 2.5h13v11h-13zM3 4v8h10V4zM10 4h1.5v8H10z",
   alert: "M8 1 15.5 14.5H.5zM7.25 6v4h1.5V6zm0 5.25v1.5h1.5v-1.5z",
 } as const;
 
@@ -90,4 +95,18 @@ export function paced(draw: () => void, interval: number, signal: AbortSignal): 
 
 export function prefersReducedMotion(): boolean {
   return typeof matchMedia === "function" && matchMedia("(prefers-reduced-motion: reduce)").matches;
+}
+
+/**
+ * Keep JupyterLab's shortcuts off what has the focus inside an element. An attribute on the element itself would not do:
+ * JupyterLab looks for it from the focused element upwards, and has bindings that fit the focused element (arrow keys).
+ */
+export function keepKeys(root: HTMLElement, signal: AbortSignal): void {
+  root.addEventListener(
+    "focusin",
+    ({ target }) => {
+      if (target instanceof Element) target.setAttribute("data-lm-suppress-shortcuts", "true");
+    },
+    { signal },
+  );
 }

@@ -1,12 +1,14 @@
 import type { AnyModel } from "@anywidget/types";
-import { choiceControl, numberControl, seedControl, switchControl } from "./controls.js";
-import { h, icon, perFrame, setText, uniqueId, type Icon } from "./dom.js";
+import { NGRAM, NO_DRAFT } from "./choices.js";
+import { choiceControl, colourControl, numberControl, seedControl, switchControl } from "./controls.js";
+import { h, icon, keepKeys, perFrame, setText, uniqueId, type Icon } from "./dom.js";
 import { enginesView } from "./engines_view.js";
 import { ModelPicker } from "./model_picker.js";
 import { plotRow, tokenStream } from "./parts.js";
 import type { PickerStore } from "./picker_store.js";
 import { busy, type ExplorerTraits, type Phase, type RunState } from "./protocol.js";
 import { SettingsModel } from "./settings.js";
+import { ariaKeys, keysOf, keysView, listenForKeys, type Shortcut } from "./shortcuts.js";
 import { StatsTable } from "./stats_table.js";
 import type { Store } from "./store.js";
 import { Tiles } from "./tiles.js";
@@ -38,6 +40,9 @@ export class Explorer {
   readonly #prompt: HTMLTextAreaElement;
   readonly #summary = h("span", { class: "sv-summary-text" });
   readonly #side: HTMLDetailsElement;
+  readonly #wide: HTMLButtonElement;
+  /** The draft that was switched off last. */
+  #draft = "";
 
   /** Asked of the kernel and not answered by a new state yet. */
   #asked: Request | null = null;
@@ -56,7 +61,6 @@ export class Explorer {
       stop: this.#button("stop", "Stop", "stop"),
       continue: this.#button("continue", "Continue", "next"),
     };
-    this.#buttons.generate.title = "Ctrl+Enter or ⌘+Enter in the prompt";
     this.#status.append(h("span", { class: "sv-progress", "aria-hidden": "true" }), this.#statusText);
     this.#bannerFold = h("details", {}, h("summary", {}, "Details"), this.#bannerDetail);
     this.#banner = h(
@@ -72,15 +76,22 @@ export class Explorer {
       placeholder: "Write a prompt…",
       spellcheck: "false",
       "data-testid": "prompt",
-      "data-lm-suppress-shortcuts": "true",
     });
-    this.#side = h("details", { class: "sv-settings", open: true }, h("summary", {}, "Settings", this.#summary), this.#controls());
+    this.#wide = h(
+      "button",
+      { type: "button", class: "sv-quiet sv-icon-button", "aria-label": "Full width", "aria-pressed": "false", "data-testid": "wide" },
+      icon("wide"),
+    );
+    this.#wide.addEventListener("click", () => this.#setWide(!this.#isWide), { signal });
+    const keys = this.#shortcuts();
+    this.#side = h("details", { class: "sv-settings", open: true }, h("summary", {}, "Settings", this.#summary), this.#controls(keysView(keys)));
+    const tools = [colourControl(this.#settings), switchControl(this.#settings, "show_rejected", "Show rejected", "toggle-rejected")];
 
     const layout = h(
       "div",
       { class: "sv-layout" },
       h("div", { class: "sv-ask" }, this.#promptArea(), this.#banner),
-      h("div", { class: "sv-main" }, new Tiles(store, signal).element, tokenStream(store, { model: model as AnyModel, signal }), plotRow(store, signal)),
+      h("div", { class: "sv-main" }, new Tiles(store, signal).element, tokenStream(store, { model: model as AnyModel, signal }, ...tools), plotRow(store, signal)),
       h(
         "aside",
         { class: "sv-side", "aria-label": "Settings and statistics" },
@@ -88,7 +99,10 @@ export class Explorer {
         h("div", { class: "sv-group sv-side-stats" }, h("h3", {}, "Statistics"), new StatsTable(store, signal).element),
       ),
     );
-    this.element = h("div", { class: "specviz sv-explorer", "data-testid": "explorer" }, layout);
+    this.element = h("div", { class: "specviz sv-explorer", tabindex: -1, "data-testid": "explorer" }, layout);
+    this.#nameKeys(keys);
+    listenForKeys(this.element, keys, signal);
+    keepKeys(this.element, signal);
     this.#foldWhenNarrow();
     store.subscribe(perFrame(() => this.draw(), signal), signal);
     signal.addEventListener("abort", () => this.#timers.forEach(clearTimeout), { once: true });
@@ -106,6 +120,11 @@ export class Explorer {
     this.#buttons.generate.disabled = !state.can_generate || this.#asked !== null;
     this.#buttons.stop.disabled = !state.can_stop || this.#asked !== null;
     this.#buttons.continue.disabled = !state.can_continue || this.#asked !== null;
+    const { activeElement } = document;
+    // A button that is disabled loses the focus to the page, and the keys with it.
+    if (activeElement instanceof HTMLButtonElement && activeElement.disabled && this.element.contains(activeElement)) {
+      this.element.focus({ preventScroll: true });
+    }
 
     const failed = phase === "crashed" || phase === "failed";
     this.#status.dataset["phase"] = phase;
@@ -172,12 +191,6 @@ export class Explorer {
     const settings = this.#settings;
     prompt.addEventListener("input", () => settings.set("prompt", prompt.value));
     prompt.addEventListener("change", () => settings.flush());
-    prompt.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
-      event.preventDefault();
-      event.stopPropagation();
-      this.#ask("generate");
-    });
     settings.follow(["prompt"], () => {
       const text = settings.get("prompt") ?? "";
       if (prompt.value !== text) prompt.value = text;
@@ -197,7 +210,7 @@ export class Explorer {
       h("label", { class: "sv-hidden", for: prompt.id }, "Prompt"),
       prompt,
       presets,
-      h("div", { class: "sv-row sv-actions" }, ...Object.values(this.#buttons), this.#status),
+      h("div", { class: "sv-row sv-actions" }, ...Object.values(this.#buttons), this.#status, this.#wide),
     );
   }
 
@@ -210,7 +223,7 @@ export class Explorer {
     return chip;
   }
 
-  #controls(): HTMLElement {
+  #controls(keys: HTMLElement): HTMLElement {
     const settings = this.#settings;
     const rule = choiceControl(settings, { name: "rule", choices: RULES, label: "Acceptance rule" });
     // The rules differ only where something is drawn.
@@ -246,8 +259,6 @@ export class Explorer {
           testid: "p-min",
           auto: "auto_length",
         }),
-        switchControl(settings, "show_provenance", "Colour the tokens", "toggle-provenance"),
-        switchControl(settings, "show_rejected", "Show rejected tokens", "toggle-rejected"),
         switchControl(settings, "measure_baseline", "Measure the speedup", "toggle-baseline"),
       ),
       group(
@@ -259,7 +270,58 @@ export class Explorer {
         switchControl(settings, "ignore_eos", "Go on past the end of text", "ignore-eos"),
       ),
       enginesView(this.#models, settings, this.#signal),
+      keys,
     );
+  }
+
+  #shortcuts(): Shortcut[] {
+    return [
+      { key: "Enter", label: "Generate", run: () => this.#ask("generate") },
+      { key: ".", label: "Stop", run: () => this.#ask("stop") },
+      { key: "L", label: "Choose the main model", run: () => this.#chooseMain() },
+      { key: "D", label: "Draft on or off", run: () => this.#switchDraft() },
+      { key: "E", label: "Full width", run: () => this.#setWide(!this.#isWide) },
+    ];
+  }
+
+  /** Say each key where what it does is. */
+  #nameKeys(keys: Shortcut[]): void {
+    const [main, draft] = this.element.querySelectorAll<HTMLElement>(".sv-combobox");
+    const where = [this.#buttons.generate, this.#buttons.stop, main, draft, this.#wide];
+    keys.forEach((key, i) => {
+      const element = where[i];
+      element?.setAttribute("aria-keyshortcuts", ariaKeys(key));
+      if (element instanceof HTMLButtonElement) element.title = `${key.label}: ${keysOf(key)}`;
+    });
+  }
+
+  get #isWide(): boolean {
+    return this.element.classList.contains("sv-wide");
+  }
+
+  /** The text alone, over the whole width; the settings and statistics wait aside. */
+  #setWide(wide: boolean): void {
+    this.element.classList.toggle("sv-wide", wide);
+    this.#wide.setAttribute("aria-pressed", String(wide));
+  }
+
+  #chooseMain(): void {
+    this.#setWide(false);
+    this.#side.open = true;
+    this.element.querySelector<HTMLElement>(".sv-combobox")?.focus();
+  }
+
+  /** Off, or the draft that was on before; where none was, the best that fits. */
+  #switchDraft(): void {
+    const settings = this.#settings;
+    const draft = settings.get("draft");
+    if (draft !== NO_DRAFT) this.#draft = draft;
+    const offers = this.#models.content.offers;
+    const fitting = offers?.main === settings.get("main") ? offers.key.filter((_, i) => offers.fits[i]) : [this.#draft];
+    const on = fitting.includes(this.#draft) || this.#draft === NGRAM ? this.#draft : fitting[0];
+    if (draft === NO_DRAFT && !on) return;
+    settings.set("draft", draft === NO_DRAFT ? (on ?? NO_DRAFT) : NO_DRAFT);
+    settings.flush();
   }
 
   /** Where the models of the last run really are. */

@@ -3,10 +3,18 @@ import { Explorer } from "./explorer.js";
 import { ModelPicker } from "./model_picker.js";
 import { mountPart, mountRoot, viewFeed, type MountTarget } from "./parts.js";
 import { PickerStore } from "./picker_store.js";
-import type { ExplorerTraits, FeedTraits, KernelMessage, Part, PickerMessage } from "./protocol.js";
+import { viewReplay } from "./player.js";
+import { Playback } from "./player_playback.js";
+import type { ReplayTraits } from "./player_timeline.js";
+import type { ExplorerTraits, FeedTraits, KernelMessage, Part, PickerMessage, RaceMessage, Snapshot, WhatIfTraits } from "./protocol.js";
+import { RaceTrack } from "./race_track.js";
+import { RaceStore } from "./race_track_store.js";
 import { SettingsModel } from "./settings.js";
 import { hideStaticRecord } from "./static_record.js";
 import { Store } from "./store.js";
+import { WhatIf } from "./what_if.js";
+
+export { openPage } from "./page.js";
 
 export interface Exports {
   mount(part: Part, target: MountTarget): void;
@@ -15,19 +23,34 @@ export interface Exports {
 /** anywidget calls this once per model, so `initialize` and `render` of a model share one store. */
 export default function feed(): { initialize: Initialize<FeedTraits>; render: Render<FeedTraits> } {
   let store: Store | undefined;
+  let race: RaceStore | undefined;
+  let played: Playback | undefined;
   const models = new PickerStore();
 
   return {
     initialize({ model, signal }): Exports {
-      const opened = new Store((message) => model.send(message));
+      if (model.get("view") === "replay") {
+        const recorded = model as unknown as AnyModel<ReplayTraits>;
+        played = new Playback(recorded.get("snapshot"), recorded.get("timeline"), (message) => model.send(message), signal);
+      }
+      const opened = played?.store ?? new Store((message) => model.send(message));
       store = opened;
-      opened.restore(model.get("snapshot"));
-      model.on("msg:custom", (message: KernelMessage | PickerMessage) => {
+      const raced = new RaceStore((message) => model.send(message));
+      race = raced;
+      const restore = () => {
+        if (played) return;
+        const snapshot = model.get("snapshot") ?? {}; // not every view has one
+        if ("type" in snapshot && snapshot.type === "race") raced.restore(snapshot);
+        else opened.restore(snapshot as Snapshot);
+      };
+      restore();
+      model.on("msg:custom", (message: KernelMessage | PickerMessage | RaceMessage) => {
         if (message.type === "picker") models.receive(message);
+        else if (message.type === "race") raced.receive(message);
         else opened.receive(message);
       });
-      model.on("change:snapshot", () => opened.restore(model.get("snapshot")));
-      signal.addEventListener("abort", () => opened.dispose(), { once: true });
+      model.on("change:snapshot", restore);
+      signal.addEventListener("abort", () => [opened, raced].forEach((one) => one.dispose()), { once: true });
       return {
         mount(part, target) {
           hideStaticRecord(model, target.signal);
@@ -37,7 +60,7 @@ export default function feed(): { initialize: Initialize<FeedTraits>; render: Re
     },
 
     render({ model, el, signal }) {
-      if (!store) throw new Error("specviz: a view before its model was initialised");
+      if (!store || !race) throw new Error("specviz: a view before its model was initialised");
       hideStaticRecord(model, signal);
       const settings = () => new SettingsModel(model as unknown as AnyModel<ExplorerTraits>, signal);
       switch (model.get("view")) {
@@ -49,6 +72,15 @@ export default function feed(): { initialize: Initialize<FeedTraits>; render: Re
         }
         case "picker":
           mountRoot({ el, signal }, "sv-part-models", new ModelPicker(models, settings(), signal).element);
+          break;
+        case "what_if":
+          mountRoot({ el, signal }, "sv-part-what-if", new WhatIf(model as unknown as AnyModel<WhatIfTraits>, signal).element);
+          break;
+        case "race":
+          mountRoot({ el, signal }, "sv-part-race", new RaceTrack(race, (message) => model.send(message), signal).element);
+          break;
+        case "replay":
+          if (played) viewReplay(played, { el, signal, model: model as unknown as AnyModel<ReplayTraits> });
           break;
         default:
           viewFeed(store, { el, signal, model });

@@ -49,7 +49,7 @@ export class ModelPicker {
     );
     this.element = h(
       "div",
-      { class: "sv-picker", "data-testid": "model-picker", "data-lm-suppress-shortcuts": "true" },
+      { class: "sv-picker", "data-testid": "model-picker" },
       field(this.#boxes.main, this.#about.main),
       field(this.#boxes.draft, this.#about.draft),
       this.#foot,

@@ -1,5 +1,5 @@
 import type { AnyModel } from "@anywidget/types";
-import { h } from "./dom.js";
+import { h, keepKeys } from "./dom.js";
 import { CurvePlot, type PlotName } from "./plots.js";
 import type { Part, ShownTraits } from "./protocol.js";
 import { StatsTable } from "./stats_table.js";
@@ -29,12 +29,16 @@ export function plotRow(store: Store, signal: AbortSignal): HTMLElement {
 }
 
 /** A token stream that shows what the model's traits say. */
-export function tokenStream(store: Store, { model, signal }: Pick<MountTarget, "model" | "signal">): HTMLElement {
-  const stream = new TokenStream(store, signal);
+export function tokenStream(store: Store, { model, signal }: Pick<MountTarget, "model" | "signal">, ...tools: HTMLElement[]): HTMLElement {
+  const stream = new TokenStream(store, signal, ...tools);
   const show = () =>
-    stream.show({ provenance: model?.get("show_provenance") ?? true, rejected: model?.get("show_rejected") ?? false });
+    stream.show({
+      provenance: model?.get("show_provenance") ?? true,
+      rejected: model?.get("show_rejected") ?? false,
+      colour: model?.get("colour") ?? "provenance",
+    });
   show();
-  for (const trait of ["show_provenance", "show_rejected"] as const) {
+  for (const trait of ["show_provenance", "show_rejected", "colour"] as const) {
     model?.on(`change:${trait}`, show);
     signal.addEventListener("abort", () => model?.off(`change:${trait}`, show), { once: true });
   }
@@ -59,6 +63,7 @@ function partElement(part: Part, store: Store, target: MountTarget): HTMLElement
 export function mountRoot({ el, signal }: MountTarget, className: string, ...children: HTMLElement[]): void {
   if (signal.aborted) return;
   const root = h("div", { class: `specviz ${className}` }, ...children);
+  keepKeys(root, signal);
   el.append(root);
   signal.addEventListener("abort", () => root.remove(), { once: true });
 }

@@ -1,5 +1,7 @@
 /** What kernel and page say to each other; `docs/protocol.md` is the contract. */
 
+import type { Curves } from "./replay.js";
+
 export type Phase =
   | "idle"
   | "loading"
@@ -97,6 +99,69 @@ export interface Content {
   stats?: StatRow[];
   baseline?: Baseline | null;
   state?: RunState;
+}
+
+/** The most probable tokens of a position; `mark` holds `t` for the token itself, `c` for the main model's choice. */
+export interface CandidateColumns {
+  text: string[];
+  p: number[];
+  mark: string[];
+}
+
+/** What is recorded of one drafted token, or of the main model's own that closes a round. */
+export interface TokenDetail {
+  kind: Lowercase<Kind> | Fate;
+  /** In all output tokens since the last reset; null: it was dropped. */
+  index: number | null;
+  /** In the draft, from 1; null: it closes the round. */
+  position: number | null;
+  text: string;
+  p: Maybe;
+  q: Maybe;
+  /** -log2 p, in bits. */
+  surprise: Maybe;
+  /** That the rule takes it, after the samplers; null where it was not compared. */
+  chance: Maybe;
+  /** Of the main model's choice in the draft's list. */
+  rank: Maybe;
+  /** What the main model chose here; null where it chose nothing. */
+  choice: string | null;
+  choice_p: Maybe;
+  choice_q: Maybe;
+  /** Whether that is this very token. */
+  same: boolean | null;
+  /** Of the main model's first candidate over its second. */
+  margin: Maybe;
+  margin_logits: Maybe;
+  /** Why it was not sent: p_min, entropy, auto, probe, n_min, stop. */
+  unsent_by: string | null;
+  confidence: Maybe;
+  entropy: Maybe;
+  main_top: CandidateColumns;
+  draft_top: CandidateColumns;
+}
+
+/** What is recorded of one round; sent when it is asked for. */
+export interface RoundDetail {
+  type: "detail";
+  run: number;
+  round: number;
+  rule: string;
+  /** Whether tokens are drawn: the temperature is above 0. */
+  drawn: boolean;
+  drafter: string;
+  p_min: number;
+  entropy_max: Maybe;
+  n_min: number;
+  drafted: number;
+  sent: number;
+  accepted: number;
+  stop_reason: string | null;
+  draft_seconds: number;
+  verify_seconds: number;
+  other_seconds: number;
+  /** As drafted, then the closing one. */
+  tokens: TokenDetail[];
 }
 
 export interface Batch extends Content {
@@ -199,10 +264,11 @@ export interface PickerMessage extends PickerContent {
   type: "picker";
 }
 
-export type KernelMessage = Batch | Snapshot;
+export type KernelMessage = Batch | Snapshot | RoundDetail;
 
 export type PageMessage =
-  | { type: "generate" | "continue" | "stop" | "resync" }
+  | { type: "generate" | "continue" | "start" | "stop" | "resync" }
+  | { type: "inspect"; run: number; round: number }
   | { type: "models" | "refresh" | "cancel_download" }
   | { type: "set_default"; draft: string }
   | { type: "download"; suggestion: number }
@@ -214,16 +280,20 @@ export interface Choice {
   detail: string;
 }
 
+/** What tokens are coloured by. */
+export type Colour = "provenance" | "round" | "p" | "q" | "surprise";
+
 /** Which tokens a view shows, and how. */
 export interface ShownTraits {
   show_provenance?: boolean;
   show_rejected?: boolean;
+  colour?: Colour;
 }
 
 export interface FeedTraits extends ShownTraits {
-  view: "feed" | "explorer" | "picker";
+  view: "feed" | "explorer" | "picker" | "what_if" | "race" | "replay";
   feed_id: string;
-  snapshot: Snapshot | Record<string, never>;
+  snapshot: Snapshot | RaceMessage | Record<string, never>;
 }
 
 export interface Settings {
@@ -241,6 +311,7 @@ export interface Settings {
   measure_baseline: boolean;
   show_provenance: boolean;
   show_rejected: boolean;
+  colour: Colour;
 }
 
 export interface ExplorerTraits extends Omit<FeedTraits, keyof ShownTraits>, Settings {
@@ -261,4 +332,127 @@ export interface PartTraits extends ShownTraits {
 /** Phases in which something is under way. */
 export function busy(phase: Phase): boolean {
   return ["loading", "prefill", "baseline", "generating", "stopping"].includes(phase);
+}
+
+/** What drafts say along answers that are there (`WhatIf`). */
+export interface AuditColumns {
+  main: string;
+  drafts: string[];
+  /** Whether it is known what drafts say after a miss. */
+  thorough: boolean;
+  answers: AnswerColumns[];
+}
+
+export interface AnswerColumns {
+  prompt: string;
+  category: string;
+  n_prompt: number;
+  /** Output tokens that it could have had. */
+  limit: number | null;
+  text: string[];
+  /** Indices of the control tokens. */
+  control: number[];
+  /** By draft. */
+  drafts: DraftColumns[];
+}
+
+export interface DraftColumns {
+  /** `1` where its favourite is what stands there, else `0`. */
+  matches: string;
+  /** Its probability of its favourite, in whole hundredths, rounded down. */
+  confidence: number[];
+  /** Its favourites where they miss, in order. */
+  favourite: string[];
+  /** For each miss the confidences of what it says next; null: not known. */
+  after: number[][] | null;
+}
+
+/** What rounds cost with a draft, in milliseconds; `resampled` says how sure that is. */
+export interface CostColumns extends Curves {
+  /** The part of `pass` that is not the main model's. */
+  other: number[];
+  resampled: Curves[];
+}
+
+/** Speedups that were measured, an entry per setting in every column. */
+export interface MeasuredColumns {
+  draft: string[];
+  num_draft_tokens: number[];
+  p_min: number[];
+  speedup: number[];
+}
+
+export interface WhatIfTraits extends Pick<Settings, "draft" | "num_draft_tokens" | "p_min" | "show_rejected"> {
+  audit: AuditColumns;
+  costs: Record<string, CostColumns>;
+  measured: MeasuredColumns | Record<string, never>;
+  /** Number of the answer that is shown; -1: all. */
+  answer: number;
+}
+
+/** How a race decodes (`RaceTrack`). */
+export type Way = "plain" | "speculative" | "length 0";
+/** The ways that have a lane, from the top. */
+export const LANES = ["plain", "speculative"] as const;
+export type LaneWay = (typeof LANES)[number];
+
+export type RacePhase = "idle" | "loading" | "warming" | "racing" | "stopping" | "finished" | "stopped" | "crashed" | "failed";
+
+export interface RaceState {
+  phase: RacePhase;
+  message: string;
+  detail: string;
+  can_start: boolean;
+  can_stop: boolean;
+}
+
+/** One run: rounds by the clock of its decoding, tokens by what proposed them. */
+export interface LaneColumns {
+  /** Which of the prompt's runs it is, from 1. */
+  serial: number;
+  /** When each round ended. */
+  seconds: number[];
+  /** Output tokens by then, and per second. */
+  count: number[];
+  speed: number[];
+  text: string[];
+  kind: string;
+}
+
+/** The run under way, or the last. */
+export interface RaceRun {
+  /** From 0. */
+  prompt: number;
+  serial: number;
+  way: Way | null;
+  /** Which of its way's runs on this prompt, from 1, of how many. */
+  number: number;
+  of: number;
+  live: boolean;
+}
+
+/** What is known of the prompts; an entry per prompt in every column. */
+export interface HeatColumns {
+  pair: string;
+  prompt: string[];
+  category: string[];
+  ratio: Maybe[];
+  /** Where the texts part, as a sentence. */
+  parting: (string | null)[];
+  tie: (boolean | null)[];
+  interval: [ratio: number, low: number, high: number] | null;
+  done: number;
+  verdict: string;
+}
+
+export interface RaceMessage {
+  type: "race";
+  seq: number;
+  /** Whether this replaces all that was told before. */
+  whole: boolean;
+  state: RaceState;
+  run: RaceRun;
+  lanes: Partial<Record<LaneWay, LaneColumns>>;
+  speedup: Maybe;
+  heats?: HeatColumns;
 }

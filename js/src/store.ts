@@ -8,6 +8,7 @@ import {
   type KernelMessage,
   type Maybe,
   type PageMessage,
+  type RoundDetail,
   type RunInfo,
   type RunState,
   type Snapshot,
@@ -16,6 +17,8 @@ import {
 
 export const RESYNC_DELAY_MS = 250;
 export const RESYNC_RETRY_MS = 2000;
+/** Rounds whose details are kept; the one asked for longest ago goes first. */
+export const KEPT_DETAILS = 256;
 /** Batches kept while a resync is outstanding, so that those newer than the snapshot are not asked for again. */
 const HELD_BATCHES = 512;
 
@@ -64,6 +67,9 @@ export class Store {
   /** True while the content came whole, from a snapshot, and nothing was appended to it since. */
   restored = false;
 
+  #details = new Map<number, RoundDetail>();
+  #detailListeners = new Set<Listener>();
+  #asked: number | null = null;
   #seq: number | null = null;
   #listeners = new Set<Listener>();
   #held: Batch[] = [];
@@ -85,14 +91,28 @@ export class Store {
   }
 
   subscribe(listener: Listener, signal?: AbortSignal): void {
-    if (signal?.aborted) return;
-    this.#listeners.add(listener);
-    signal?.addEventListener("abort", () => this.#listeners.delete(listener), { once: true });
+    subscribe(this.#listeners, listener, signal);
+  }
+
+  /** Be told when a round's detail has come; those who subscribe to the content are not. */
+  subscribeDetails(listener: Listener, signal: AbortSignal): void {
+    subscribe(this.#detailListeners, listener, signal);
   }
 
   receive(message: KernelMessage): void {
     if (message.type === "snapshot") this.#receiveSnapshot(message);
     else if (message.type === "batch") this.#receiveBatch(message);
+    else if (message.type === "detail") this.#receiveDetail(message);
+  }
+
+  /** What is recorded of a round; where that is not here yet it is asked for, and `subscribeDetails` tells when it comes. */
+  detail(round: number): RoundDetail | undefined {
+    const known = this.#details.get(round);
+    if (!known && this.#asked !== round) {
+      this.#asked = round;
+      this.#send({ type: "inspect", run: this.run, round });
+    }
+    return known;
   }
 
   /** Take the `snapshot` trait, which is `{}` before the first run. */
@@ -103,6 +123,18 @@ export class Store {
   dispose(): void {
     clearTimeout(this.#timer);
     this.#listeners.clear();
+    this.#detailListeners.clear();
+  }
+
+  #receiveDetail(detail: RoundDetail): void {
+    if (detail.run !== this.run) return;
+    this.#details.set(detail.round, detail);
+    for (const oldest of this.#details.keys()) {
+      if (this.#details.size <= KEPT_DETAILS) break;
+      this.#details.delete(oldest);
+    }
+    if (this.#asked === detail.round) this.#asked = null;
+    for (const listener of [...this.#detailListeners]) listener();
   }
 
   #receiveSnapshot(snapshot: Snapshot): void {
@@ -162,6 +194,8 @@ export class Store {
     this.tokens = noTokens();
     this.dropped = noDropped();
     this.curves = noCurves();
+    this.#details.clear();
+    this.#asked = null;
   }
 
   #apply(content: Content): void {
@@ -196,6 +230,12 @@ export class Store {
   #notify(): void {
     for (const listener of [...this.#listeners]) listener();
   }
+}
+
+function subscribe(listeners: Set<Listener>, listener: Listener, signal?: AbortSignal): void {
+  if (signal?.aborted) return;
+  listeners.add(listener);
+  signal?.addEventListener("abort", () => listeners.delete(listener), { once: true });
 }
 
 function append<T>(to: T[], from: Iterable<T>): void {

@@ -1,19 +1,22 @@
 import { Announcer } from "./announcer.js";
+import { shade, shadesKey } from "./colouring.js";
 import { h, icon, perFrame, setText } from "./dom.js";
-import { busy, type Fate, type Kind } from "./protocol.js";
+import { Inspector, type Subject } from "./inspector.js";
+import type { Step } from "./inspector_card.js";
+import { busy, type Colour } from "./protocol.js";
 import type { Store } from "./store.js";
-import { Tooltip } from "./tooltip.js";
-import { FATE, FATE_MEANING, percent, PROVENANCE, PROVENANCE_MEANING } from "./words.js";
+import { inOneLine } from "./words.js";
 
 /** Tokens per block at most: a block is laid out as a whole, so it must stay small. */
 export const BLOCK_TOKENS = 512;
 /** Distance from the bottom (px) within which the reader counts as being at the bottom. */
 const AT_BOTTOM = 32;
-const LINE_BREAKS = /\r\n|[\n\r\v\f\u0085\u2028\u2029]/gu;
 
 export interface Shown {
+  /** Whether the tokens are coloured at all. */
   provenance: boolean;
   rejected: boolean;
+  colour?: Colour;
 }
 
 /** The generated text, one span per token, one block per line; only ever appended to within an epoch. */
@@ -23,12 +26,13 @@ export class TokenStream {
 
   readonly #store: Store;
   readonly #announcer: Announcer;
-  readonly #tooltip: Tooltip;
+  readonly #inspector: Inspector;
   readonly #caption = h("div", { class: "sv-caption sv-runinfo", "data-testid": "run-info" });
   readonly #prompt = h("div", { class: "sv-prompt", hidden: true });
   readonly #empty = h("div", { class: "sv-empty" }, "The text appears here, token by token.");
   readonly #latest: HTMLButtonElement;
   readonly #key: HTMLElement;
+  readonly #shadesKey = h("ul", { class: "sv-key", "aria-label": "Colours", hidden: true });
 
   #epoch = -1;
   #drawn = 0;
@@ -38,20 +42,22 @@ export class TokenStream {
   #block: HTMLElement | null = null;
   #blockTokens = 0;
   #atBottom = true;
-  #cursor: HTMLElement | null = null;
   #speaking = false;
+  #colour: Colour = "provenance";
+  /** Whether the inspected token was gone to with the keys or pinned, and so is told to those who listen. */
+  #telling = false;
 
-  constructor(store: Store, signal: AbortSignal) {
+  /** `tools` stand above the text, beside "Copy text". */
+  constructor(store: Store, signal: AbortSignal, ...tools: HTMLElement[]) {
     this.#store = store;
     this.#announcer = new Announcer(signal);
     this.log = h("div", {
       class: "sv-stream",
       role: "log",
       "aria-live": "off",
-      "aria-label": "Generated tokens. Arrow keys left and right go from token to token.",
+      "aria-label": "Generated tokens. Arrow keys left and right go from token to token, Enter keeps one open.",
       tabindex: 0,
       "data-testid": "stream",
-      "data-lm-suppress-shortcuts": "true",
     });
     const copy = h("button", { type: "button", class: "sv-quiet", "data-testid": "copy" }, icon("copy"), h("span", {}, "Copy text"));
     this.#latest = h(
@@ -74,25 +80,39 @@ export class TokenStream {
     this.element = h(
       "section",
       { class: "sv-tokens", "aria-label": "Tokens" },
-      h("div", { class: "sv-row sv-stream-head" }, this.#caption, copy),
+      h("div", { class: "sv-row sv-stream-head" }, this.#caption, ...tools, copy),
       frame,
+      this.#shadesKey,
       this.#key,
       this.#announcer.element,
     );
-    this.#tooltip = new Tooltip(this.element);
+    this.#inspector = new Inspector(store, this.log, signal);
+    this.#inspector.onStep = (step, round) => this.#step(step, round);
+    this.element.append(this.#inspector.element);
     this.log.append(this.#prompt, this.#empty);
 
     this.#listen(copy, signal);
     const draw = perFrame(() => this.draw(), signal);
     store.subscribe(draw, signal);
+    store.subscribeDetails(() => {
+      if (this.#inspector.draw() && this.#telling) this.#tell();
+    }, signal);
     this.show({ provenance: true, rejected: false });
     this.draw();
   }
 
-  show({ provenance, rejected }: Shown): void {
-    this.element.classList.toggle("sv-provenance", provenance);
+  show({ provenance, rejected, colour = "provenance" }: Shown): void {
+    const shades = provenance ? colour : "provenance";
+    this.element.classList.toggle("sv-provenance", provenance && shades === "provenance");
+    this.element.classList.toggle("sv-shaded", shades !== "provenance");
     this.element.classList.toggle("sv-rejected", rejected);
-    this.#key.hidden = !provenance && !rejected;
+    if (shades !== this.#colour) {
+      this.#colour = this.element.dataset["colour"] = shades;
+      for (const span of this.log.querySelectorAll<HTMLElement>(".t, .x")) this.#shade(span);
+      this.#shadesKey.replaceChildren(...shadesKey(shades));
+    }
+    this.#shadesKey.hidden = shades === "provenance";
+    this.#key.hidden = !rejected && (!provenance || shades !== "provenance");
     if (this.#atBottom) this.log.scrollTop = this.log.scrollHeight;
   }
 
@@ -128,9 +148,9 @@ export class TokenStream {
 
     this.#speak(spoken);
     this.#empty.hidden = until > 0 || dropped.at.length > 0;
-    if (this.#atBottom) {
+    if (this.#atBottom && !this.#inspector.pinned) {
       if (until > from || dropped.at.length > fromDropped) this.log.scrollTop = this.log.scrollHeight;
-    } else {
+    } else if (until > from || !this.#atBottom) {
       this.#latest.hidden = false;
     }
   }
@@ -145,11 +165,11 @@ export class TokenStream {
     this.#epoch = epoch;
     this.#drawn = this.#drawnDropped = this.#blockTokens = 0;
     this.#pending.clear();
-    this.#block = this.#cursor = null;
+    this.#block = null;
     this.#atBottom = true;
     this.#latest.hidden = true;
     this.#announcer.clear();
-    this.#tooltip.hide();
+    this.#inspector.hide();
     this.log.replaceChildren(this.#prompt, this.#empty);
   }
 
@@ -180,6 +200,7 @@ export class TokenStream {
     span.className = isControl(kind) ? "t sv-control" : lastBreak >= 0 ? "t sv-newline" : "t";
     span.dataset["i"] = String(i);
     span.dataset["kind"] = kind;
+    if (this.#colour !== "provenance") this.#shade(span);
     block.append(span);
     this.#blockTokens += 1;
     if (lastBreak < 0) {
@@ -197,6 +218,7 @@ export class TokenStream {
     tail.dataset["tail"] = String(i);
     tail.dataset["kind"] = kind;
     tail.textContent = rest;
+    if (this.#colour !== "provenance") this.#shade(tail);
     this.#openBlock().append(tail);
     this.#blockTokens += 1;
   }
@@ -224,8 +246,17 @@ export class TokenStream {
     span.className = "x";
     span.dataset["fate"] = fate;
     span.dataset["dropped"] = String(j);
-    span.textContent = (dropped.text[j] ?? "").replace(LINE_BREAKS, "↵");
+    span.textContent = inOneLine(dropped.text[j] ?? "");
+    if (this.#colour !== "provenance") this.#shade(span);
     return span;
+  }
+
+  #shade(span: HTMLElement): void {
+    const { dropped, i } = subjectOf(span);
+    const value = shade(this.#colour, dropped ? this.#store.dropped : this.#store.tokens, i);
+    span.classList.toggle("sv-shade", value !== null);
+    if (value === null) span.removeAttribute("style");
+    else span.style.setProperty("--sv-v", value.toFixed(3));
   }
 
   #speak(text: string): void {
@@ -244,7 +275,6 @@ export class TokenStream {
       () => {
         this.#atBottom = log.scrollHeight - log.scrollTop - log.clientHeight < AT_BOTTOM;
         if (this.#atBottom) this.#latest.hidden = true;
-        this.#tooltip.hide();
       },
       { signal, passive: true },
     );
@@ -258,80 +288,71 @@ export class TokenStream {
       },
       options,
     );
-    log.addEventListener("pointerover", (event) => this.#explain(tokenAt(event.target)), options);
-    log.addEventListener("pointerleave", () => this.#tooltip.hide(), options);
-    log.addEventListener("blur", () => this.#explain(null), options);
-    log.addEventListener("keydown", (event) => this.#onKey(event), options);
+    log.addEventListener("pointerover", (event) => this.#point(tokenAt(event.target)), options);
+    log.addEventListener("pointerleave", () => this.#point(null), options);
+    log.addEventListener("click", (event) => this.#pin(tokenAt(event.target)), options);
+    log.addEventListener("blur", () => this.#point(null), options);
+    this.element.addEventListener("keydown", (event) => this.#onKey(event), options);
     log.addEventListener("copy", (event) => this.#onCopy(event), options);
     copy.addEventListener("click", () => void this.#copy(copy), options);
   }
 
-  #explain(token: HTMLElement | null): void {
-    this.#cursor?.classList.remove("sv-cursor");
-    this.#cursor = null;
-    if (!token) {
-      this.#tooltip.hide();
-      return;
-    }
-    const rect = token.getClientRects()[0] ?? token.getBoundingClientRect();
-    this.#tooltip.show(rect, ...this.#explanation(token));
+  /** The pointer is on a token; a pinned one stays. */
+  #point(token: HTMLElement | null): void {
+    if (this.#inspector.pinned) return;
+    this.#telling = false;
+    if (token) this.#inspector.show(token, subjectOf(token));
+    else this.#inspector.hide();
   }
 
-  #explanation(token: HTMLElement): Node[] {
-    const { tokens, dropped } = this.#store;
-    const isDropped = token.dataset["dropped"] !== undefined;
-    const i = Number(token.dataset["dropped"] ?? token.dataset["i"] ?? token.dataset["tail"]);
-    const columns = isDropped ? dropped : tokens;
-    const kind = (tokens.kind[i] ?? "p").toLowerCase() as Lowercase<Kind>;
-    const fate = (dropped.fate[i] ?? "d") as Fate;
-    const [title, meaning] = isDropped
-      ? [FATE[fate] ?? "Dropped", FATE_MEANING[fate] ?? ""]
-      : [PROVENANCE[kind] ?? "Token", PROVENANCE_MEANING[kind] ?? ""];
-    const text = columns.text[i] ?? "";
-    const figures = h(
-      "div",
-      { class: "sv-figures" },
-      ...[
-        ["Round", String(columns.round[i] ?? "—")],
-        ["Main p", percent(columns.p[i])],
-        ["Draft q", percent(columns.q[i])],
-      ].map(([name = "", value = ""]) => h("div", {}, h("div", { class: "sv-caption" }, name), value)),
-    );
-    return [
-      h(
-        "div",
-        { class: "sv-row" },
-        h("strong", { class: "sv-swatch", [isDropped ? "data-fate" : "data-kind"]: isDropped ? fate : kind }, title),
-        h("code", { class: "sv-quote" }, visible(text)),
-      ),
-      h("div", { class: "sv-meaning" }, meaning),
-      figures,
-    ];
+  /** A click holds a token fast; a second one, or one beside all tokens, lets it go. */
+  #pin(token: HTMLElement | null): void {
+    if (getSelection()?.isCollapsed === false) return;
+    const held = this.#inspector.pinned && this.#inspector.token;
+    if (!token || token === held) this.#inspector.hide();
+    else this.#go(token, true);
+  }
+
+  #go(token: HTMLElement, pinned = this.#inspector.pinned): void {
+    this.#inspector.show(token, subjectOf(token), pinned);
+    this.#telling = true;
+    this.#tell();
+  }
+
+  #tell(): void {
+    this.#announcer.element.textContent = this.#inspector.spoken();
+  }
+
+  /** Another token of the round whose strip was clicked. */
+  #step(step: Step, round: number): void {
+    const at = "index" in step ? `[data-i="${step.index}"]` : `[data-dropped="${this.#store.dropped.round.indexOf(round) + step.dropped}"]`;
+    const token = this.log.querySelector<HTMLElement>(at);
+    if (!token) return;
+    this.#go(token);
+    this.log.focus({ preventScroll: true });
   }
 
   #onKey(event: KeyboardEvent): void {
-    if (event.key === "Escape" && this.#tooltip.open) {
-      event.stopPropagation();
-      this.#explain(null);
-      return;
-    }
-    if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
     if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
-    event.preventDefault();
-    const next = this.#neighbour(event.key === "ArrowRight" ? 1 : -1);
-    if (!next) return;
-    next.scrollIntoView({ block: "nearest" });
-    this.#explain(next);
-    this.#cursor = next;
-    next.classList.add("sv-cursor");
-    const details = [...this.#tooltip.element.childNodes].map((node) => node.textContent).join(" ");
-    this.#announcer.element.textContent = details;
+    const about = event.target === this.log || this.#inspector.element.contains(event.target as Node);
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key] as 1 | -1 | undefined;
+    const token = this.#inspector.token;
+    if (about && step) {
+      event.preventDefault();
+      const next = this.#neighbour(step);
+      if (!next) return;
+      next.scrollIntoView({ block: "nearest" });
+      this.#go(next);
+    } else if (event.target === this.log && token && (event.key === "Enter" || event.key === " ")) {
+      event.preventDefault();
+      this.#go(token, !this.#inspector.pinned);
+    }
   }
 
   #neighbour(step: 1 | -1): HTMLElement | null {
     const rejected = this.element.classList.contains("sv-rejected");
     const selector = rejected ? "[data-i], .x" : "[data-i]";
-    let at: Element | null = this.#cursor;
+    let at: Element | null = this.#inspector.token;
     if (!at) return [...this.log.querySelectorAll<HTMLElement>("[data-i]")].at(step === 1 ? 0 : -1) ?? null;
     do {
       const block: Element | null = at.parentElement;
@@ -382,13 +403,10 @@ function tokenAt(target: EventTarget | null): HTMLElement | null {
   return target instanceof Element ? target.closest<HTMLElement>("[data-i], [data-tail], .x") : null;
 }
 
-function isControl(kind: string | undefined): boolean {
-  return kind !== undefined && kind >= "A" && kind <= "Z";
+function subjectOf({ dataset }: HTMLElement): Subject {
+  return { dropped: dataset["dropped"] !== undefined, i: Number(dataset["dropped"] ?? dataset["i"] ?? dataset["tail"]) };
 }
 
-/** White space made visible, and long tokens cut, for the note about one token. */
-function visible(text: string): string {
-  if (text === "") return "(part of a character)";
-  const shown = text.replace(LINE_BREAKS, "↵").replace(/\t/gu, "⇥").replace(/ /gu, "␣");
-  return shown.length > 40 ? `${shown.slice(0, 40)}…` : shown;
+function isControl(kind: string | undefined): boolean {
+  return kind !== undefined && kind >= "A" && kind <= "Z";
 }

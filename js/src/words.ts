@@ -1,4 +1,4 @@
-import type { Choice, Fate, Kind, Maybe, Phase } from "./protocol.js";
+import type { Choice, Colour, Fate, Kind, Maybe, Phase } from "./protocol.js";
 
 export const PROVENANCE: Record<Lowercase<Kind>, string> = {
   a: "Accepted",
@@ -26,6 +26,15 @@ export const FATE_MEANING: Record<Fate, string> = {
   d: "It stood after the refused token and was never compared.",
   u: "It was drafted but dropped before the main model saw it.",
   e: "The main model agreed, but the text had already ended.",
+};
+
+/** What tokens can be coloured by. */
+export const COLOURS: Record<Colour, string> = {
+  provenance: "who proposed them",
+  round: "round",
+  p: "main model’s p",
+  q: "draft’s q",
+  surprise: "surprise",
 };
 
 export const RULES: Choice[] = [
@@ -60,6 +69,46 @@ export function percent(value: Maybe | undefined): string {
   const hundred = value * 100;
   if (hundred > 0 && hundred < 0.1) return "<0.1 %";
   return `${hundred.toFixed(hundred < 99.95 && hundred > 0 ? 1 : 0)} %`;
+}
+
+/** A share within a sentence: no digit more than it takes to picture it. */
+export function roughly(value: number): string {
+  const hundred = value * 100;
+  if (hundred > 0 && hundred < 0.1) return "under\u00a00.1\u00a0%";
+  return `${hundred.toFixed(hundred >= 9.95 && (hundred < 99 || hundred >= 99.95) ? 0 : hundred > 0 ? 1 : 0)}\u00a0%`;
+}
+
+/** A short time, in milliseconds. */
+export function milliseconds(seconds: number): string {
+  const ms = seconds * 1000;
+  return `${ms.toFixed(ms < 9.95 ? 1 : 0)}\u00a0ms`;
+}
+
+const LINE_BREAKS = /\r\n|[\n\r\v\f\u0085\u2028\u2029]/gu;
+/** Characters that cannot be seen, or that turn their neighbours round. */
+const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]/gu;
+
+/** What a token shows that ends inside a character: the text comes with the one that completes it. */
+const PARTIAL = "(part of a character)";
+
+/** A line break does not break the line that a token is shown in. */
+export function inOneLine(text: string): string {
+  return text.replace(LINE_BREAKS, "↵");
+}
+
+/** A token as it can be seen: white space as signs, other unseen characters by their code, long ones cut. */
+export function visible(text: string, longest = 40): string {
+  return text === "" ? PARTIAL : quotable(text, longest).replace(/ /gu, "␣");
+}
+
+/** The same within a sentence, where spaces stay what they are beside something that can be seen. */
+export function quotable(text: string, longest = 40): string {
+  if (text === "") return PARTIAL;
+  const shown = inOneLine(text)
+    .replace(/\t/gu, "⇥")
+    .replace(UNSEEN, (one) => `⟨${one.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
+  const characters = [...(shown.trim() === "" ? shown.replace(/ /gu, "␣") : shown)];
+  return characters.length > longest ? `${characters.slice(0, longest).join("")}…` : characters.join("");
 }
 
 export function seconds(value: number): string {

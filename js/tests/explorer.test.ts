@@ -4,7 +4,7 @@ import { PickerStore } from "../src/picker_store.js";
 import type { ExplorerTraits } from "../src/protocol.js";
 import { SAVE_DELAY_MS } from "../src/settings.js";
 import { Store } from "../src/store.js";
-import { batch, byId, EXPLORER, FakeModel, FakeResizeObserver, models, runState } from "./fakes.js";
+import { batch, byId, EXPLORER, FakeModel, FakeResizeObserver, models, offers, runState } from "./fakes.js";
 
 let model: FakeModel;
 let store: Store;
@@ -51,6 +51,18 @@ describe("settings", () => {
     vi.advanceTimersByTime(SAVE_DELAY_MS);
     expect(model.calls.filter(([what]) => what === "save")).toHaveLength(1);
     expect(input("num-draft-tokens").value).toBe("7");
+  });
+
+  it("are not undone by the kernel's echo of an earlier save, and follow Python once they are saved", () => {
+    type("num-draft-tokens-slider", "5");
+    vi.advanceTimersByTime(SAVE_DELAY_MS);
+    type("num-draft-tokens-slider", "6");
+    model.change("num_draft_tokens", 5);
+    expect(model.traits["num_draft_tokens"]).toBe(6);
+    expect(input("num-draft-tokens-slider").value).toBe("6");
+    vi.advanceTimersByTime(SAVE_DELAY_MS);
+    model.change("num_draft_tokens", 2);
+    expect(input("num-draft-tokens-slider").value).toBe("2");
   });
 
   it("are saved before a message that depends on them", () => {
@@ -103,9 +115,19 @@ describe("settings", () => {
   });
 
   it("switch the colours at once", () => {
-    input("toggle-provenance").click();
-    expect(model.traits["show_provenance"]).toBe(false);
-    expect(explorer.element.querySelector(".sv-tokens")?.classList.contains("sv-provenance")).toBe(false);
+    const stream = explorer.element.querySelector<HTMLElement>(".sv-tokens");
+    const colour = byId(explorer.element, "colour") as HTMLSelectElement;
+    const choose = (value: string) => {
+      colour.value = value;
+      colour.dispatchEvent(new Event("change"));
+      return [model.traits["show_provenance"], model.traits["colour"], stream?.classList.contains("sv-provenance"), stream?.dataset["colour"]];
+    };
+    expect(choose("surprise")).toEqual([true, "surprise", false, "surprise"]);
+    expect(choose("nothing")).toEqual([false, "surprise", false, "provenance"]);
+    expect(choose("provenance")).toEqual([true, "provenance", true, "provenance"]);
+    vi.advanceTimersByTime(SAVE_DELAY_MS);
+    model.change("show_provenance", false);
+    expect(colour.value).toBe("nothing");
   });
 
   it("leave the draft length and the cutoff to the automatic length while it is on", () => {
@@ -239,13 +261,82 @@ describe("buttons", () => {
     expect(button("generate").disabled).toBe(false);
   });
 
-  it("generate on Ctrl+Enter in the prompt, and only then", () => {
-    const press = (more: KeyboardEventInit) =>
-      input("prompt").dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, ...more }));
-    press({});
+});
+
+describe("keys", () => {
+  function press(key: string, more: KeyboardEventInit = { ctrlKey: true }, at: HTMLElement = input("prompt")): boolean {
+    const event = new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true, ...more });
+    at.dispatchEvent(event);
+    return event.defaultPrevented;
+  }
+
+  it("generate and stop, and nothing without Ctrl or ⌘ or with more than it", () => {
+    for (const more of [{}, { ctrlKey: true, shiftKey: true }, { metaKey: true, altKey: true }]) expect(press("Enter", more)).toBe(false);
     expect(model.sent()).toEqual([]);
-    press({ ctrlKey: true });
-    expect(model.sent()).toEqual([{ type: "generate" }]);
+    expect(press("Enter")).toBe(true);
+    state("generating", { can_stop: true, can_generate: false });
+    expect(press(".", { metaKey: true })).toBe(true);
+    expect(model.sent()).toEqual([{ type: "generate" }, { type: "stop" }]);
+  });
+
+  it("do nothing outside the dashboard", () => {
+    const outside = document.createElement("input");
+    document.body.append(outside);
+    expect(["Enter", ".", "l", "d", "e"].map((key) => press(key, { ctrlKey: true }, outside))).toEqual(Array(5).fill(false));
+    expect(model.calls).toEqual([]);
+  });
+
+  it("reach JupyterLab's own listener no more", () => {
+    const seen = vi.fn();
+    document.addEventListener("keydown", seen, { capture: true, signal: controller.signal });
+    press("Enter", { ctrlKey: true }, button("generate"));
+    expect(seen).not.toHaveBeenCalled();
+    press("s");
+    expect(seen).toHaveBeenCalledOnce();
+  });
+
+  it("still act when the button that was pressed is disabled", () => {
+    button("generate").focus();
+    press("Enter", { ctrlKey: true }, button("generate"));
+    expect(button("generate").disabled).toBe(true);
+    expect(document.activeElement).toBe(explorer.element);
+  });
+
+  it("lead to the main model, wherever it is folded away", () => {
+    press("e");
+    expect(explorer.element.classList.contains("sv-wide")).toBe(true);
+    expect(byId(explorer.element, "wide").getAttribute("aria-pressed")).toBe("true");
+    FakeResizeObserver.resize(450);
+    press("l");
+    expect(document.activeElement).toBe(byId(explorer.element, "main"));
+    expect(explorer.element.classList.contains("sv-wide")).toBe(false);
+    expect(explorer.element.querySelector<HTMLDetailsElement>(".sv-settings")?.open).toBe(true);
+  });
+
+  it("switch the draft off and the same one on again", () => {
+    expect(model.traits["draft"]).toBe("small");
+    press("d");
+    expect(model.traits["draft"]).toBe("none");
+    press("d", { ctrlKey: true, repeat: true });
+    expect(model.traits["draft"]).toBe("none");
+    press("d");
+    expect(model.traits["draft"]).toBe("small");
+  });
+
+  it("switch on the best draft that fits where none was on before", () => {
+    model.change("draft", "none");
+    press("d");
+    expect(model.traits["draft"]).toBe("none");
+    picked.receive({ type: "picker", offers: offers("big", [["other", { fits: false }], ["small"]]) });
+    press("d");
+    expect(model.traits["draft"]).toBe("small");
+  });
+
+  it("are said where they act, and all in one fold", () => {
+    const keys = ["generate", "stop", "main", "draft", "wide"].map((id) => byId(explorer.element, id).getAttribute("aria-keyshortcuts"));
+    expect(keys).toEqual(["Enter", ".", "L", "D", "E"].map((key) => `Control+${key} Meta+${key}`));
+    expect(button("generate").title).toBe("Generate: Ctrl+Enter or ⌘+Enter");
+    expect(byId(explorer.element, "keys").querySelectorAll("kbd")).toHaveLength(5);
   });
 });
 

@@ -6,7 +6,9 @@ import {
   type ExplorerTraits,
   type ModelColumns,
   type OfferColumns,
+  type RoundDetail,
   type RunState,
+  type TokenDetail,
 } from "../src/protocol.js";
 import { IDLE } from "../src/store.js";
 
@@ -90,6 +92,59 @@ export function dropped(items: [at: number, text: string, fate: string][]): NonN
   };
 }
 
+const NO_CANDIDATES = { text: [], p: [], mark: [] };
+
+/** What is recorded of a token, with what differs from a run without detail. */
+export function tokenDetail(kind: TokenDetail["kind"], text: string, more: Partial<TokenDetail> = {}): TokenDetail {
+  return {
+    kind,
+    index: null,
+    position: null,
+    text,
+    p: null,
+    q: null,
+    surprise: null,
+    chance: null,
+    rank: null,
+    choice: null,
+    choice_p: null,
+    choice_q: null,
+    same: null,
+    margin: null,
+    margin_logits: null,
+    unsent_by: null,
+    confidence: null,
+    entropy: null,
+    main_top: NO_CANDIDATES,
+    draft_top: NO_CANDIDATES,
+    ...more,
+  };
+}
+
+export function roundDetail(tokens: TokenDetail[], more: Partial<RoundDetail> = {}): RoundDetail {
+  const drafted = tokens.filter(({ position }) => position !== null);
+  return {
+    type: "detail",
+    run: 1,
+    round: 0,
+    rule: "match",
+    drawn: false,
+    drafter: "model",
+    p_min: 0,
+    entropy_max: null,
+    n_min: 0,
+    drafted: drafted.length,
+    sent: drafted.filter(({ kind }) => kind !== "u").length,
+    accepted: drafted.filter(({ kind }) => kind === "a").length,
+    stop_reason: null,
+    draft_seconds: 0.005,
+    verify_seconds: 0.016,
+    other_seconds: 0.002,
+    tokens,
+    ...more,
+  };
+}
+
 export function curves(x: number[], value: number | null = 0.5): CurveColumns {
   const columns = { x } as CurveColumns;
   for (const name of CURVES) columns[name] = x.map(() => value);
@@ -160,6 +215,7 @@ export const EXPLORER: ExplorerTraits = {
   ignore_eos: false,
   measure_baseline: true,
   show_provenance: true,
+  colour: "provenance",
   show_rejected: false,
 };
 

@@ -44,6 +44,14 @@ describe("a feed", () => {
     expect([texts(one), texts(two)]).toEqual([["a"], ["a"]]);
   });
 
+  it.each([{}, EXPLORER])("keeps the notebook's keys off what has the focus in it", async (traits) => {
+    const el = await (await open(traits)).view();
+    const stream = byId(el, "stream");
+    expect(stream.hasAttribute("data-lm-suppress-shortcuts")).toBe(false);
+    stream.focus();
+    expect(stream.hasAttribute("data-lm-suppress-shortcuts")).toBe(true);
+  });
+
   it("keeps its store apart from another feed's", async () => {
     const first = await open();
     const second = await open({ feed_id: "feed-2" });

@@ -94,7 +94,7 @@ describe("tokens", () => {
     expect(stream.element.querySelector("img")).toBeNull();
     expect(spans()[0]?.textContent).toBe(hostile);
     spans()[0]?.dispatchEvent(new Event("pointerover", { bubbles: true }));
-    expect(stream.element.querySelector(".sv-tooltip")?.textContent).toContain("<img");
+    expect(byId(stream.element, "inspector").textContent).toContain("<img");
     expect(stream.element.querySelector("img")).toBeNull();
   });
 
@@ -149,41 +149,6 @@ describe("dropped tokens", () => {
     stream.show({ provenance: true, rejected: true });
     expect(stream.element.classList.contains("sv-rejected")).toBe(true);
     expect(stream.log.querySelectorAll(".x").length).toBe(before);
-  });
-});
-
-describe("the note about a token", () => {
-  it("says kind, round and both probabilities", () => {
-    say({ tokens: tokens(["a", "b"], "ac") });
-    spans()[1]?.dispatchEvent(new Event("pointerover", { bubbles: true }));
-    const note = stream.element.querySelector<HTMLElement>(".sv-tooltip");
-    expect(note?.hidden).toBe(false);
-    expect(note?.textContent).toContain("Correction");
-    expect(note?.textContent).toContain("90.0 %");
-    expect(note?.textContent).toContain("50.0 %");
-  });
-
-  it("tells a dropped token's fate in a sentence, and a missing probability as a dash", () => {
-    say({ tokens: tokens(["a"]), dropped: dropped([[0, "x", "d"]]) });
-    stream.log.querySelector(".x")?.dispatchEvent(new Event("pointerover", { bubbles: true }));
-    const text = stream.element.querySelector(".sv-tooltip")?.textContent ?? "";
-    expect(text).toContain("Discarded");
-    expect(text).toContain("never compared");
-    expect(text).toContain("—");
-  });
-
-  it("is reached by arrow keys, which skip dropped tokens that are not shown", () => {
-    say({ tokens: tokens(["a", "\n", "b"]), dropped: dropped([[2, "x", "r"]]) });
-    HTMLElement.prototype.scrollIntoView = () => undefined;
-    const press = (key: string) => stream.log.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
-    const at = () => stream.log.querySelector<HTMLElement>(".sv-cursor")?.textContent;
-    for (let i = 0; i < 3; i++) press("ArrowRight");
-    expect(at()).toBe("b");
-    stream.show({ provenance: true, rejected: true });
-    press("ArrowLeft");
-    expect(at()).toBe("x");
-    press("Escape");
-    expect(at()).toBeUndefined();
   });
 });
 

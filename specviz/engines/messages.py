@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import msgspec
 from msgspec import Struct
 
-from specviz.trace import ModelInfo, Settings
+from specviz.trace import ModelInfo, Pieces, Settings
 
 MAX_FRAME = 256 << 20
 KV_TYPES = ("f16", "q8_0", "q4_0")
@@ -169,6 +169,8 @@ class Scores(Struct, frozen=True, kw_only=True, tag=True):
     probability: tuple[float, ...]
     after: tuple[tuple[float, ...], ...] = ()
     """For each position the continuation after a miss; empty where none was asked for."""
+    pieces: Pieces = Pieces()
+    """Texts of the favourites."""
 
 
 class Overlaps(Struct, frozen=True, kw_only=True, tag=True):

@@ -36,7 +36,7 @@ from specviz.engines import messages as m
 from specviz.engines.chat import Message, render_chat
 from specviz.engines.errors import EngineError, PromptError
 from specviz.engines.ngram import NGramDrafter
-from specviz.trace import Header, ModelInfo, Settings, StopReason, Summary
+from specviz.trace import Header, ModelInfo, Pieces, Settings, StopReason, Summary
 
 Stopped = Callable[[], bool]
 
@@ -222,7 +222,12 @@ class Service:
             after = tuple(continuations(draft, *texts, favourite, length, stopped)) if length else ()
             self._reply(
                 m.Scores(
-                    id=request.id, favourite=favourite, confidence=confidence, probability=probability, after=after
+                    id=request.id,
+                    favourite=favourite,
+                    confidence=confidence,
+                    probability=probability,
+                    after=after,
+                    pieces=draft.pieces(favourite) or Pieces(),
                 )
             )
 

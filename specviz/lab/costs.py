@@ -29,6 +29,8 @@ PROMPTS = (
 )
 """A short one and one of some 900 tokens: passes get slower with what is in the cache."""
 RESAMPLES = 200
+MOST_TURNS = 1000
+"""By which turns of different prompts are numbered apart."""
 
 
 class Costs:
@@ -43,7 +45,8 @@ class Costs:
     depth
         Tokens in the cache when it began, shape (n_rounds,).
     turn
-        To which turn through all lengths it belongs, shape (n_rounds,): what is resampled for the error band.
+        To which turn through all lengths it belongs, shape (n_rounds,): what is resampled for the error band. Those of
+        the i-th prompt, from 0, are numbered from 1000 i.
 
     Raises
     ------
@@ -76,7 +79,7 @@ class Costs:
                 n = len(round.drafted)
                 turn = seen[n] = seen.get(n, -1) + 1
                 row = (n, round.draft_seconds, round.verify_seconds, round.other_seconds, n_prompt + round.start)
-                rows.append((*row, 1000 * i + turn))
+                rows.append((*row, MOST_TURNS * i + turn))
         lengths, draft, verify, other, depth, turns = zip(*rows, strict=True)
         return cls(lengths, np.array(draft), np.array(verify), np.array(other), np.array(depth, float), turns)
 
@@ -101,11 +104,12 @@ class Costs:
         return curve
 
     def resampled(self, n: int = RESAMPLES, seed: int = 0) -> list[Curves]:
-        """Return `n` sets of curves from turns drawn with replacement: how sure the curves are."""
+        """Return `n` sets of curves from turns drawn with replacement, prompt by prompt: how sure the curves are."""
         rng = np.random.default_rng(seed)
         turns = np.unique(self._turn)
         rows_of = {turn: np.flatnonzero(self._turn == turn) for turn in turns}
-        drawn = (rng.choice(turns, len(turns)) for _ in range(n))
+        of_prompts = [turns[turns // MOST_TURNS == prompt] for prompt in np.unique(turns // MOST_TURNS)]
+        drawn = (np.concatenate([rng.choice(several, len(several)) for several in of_prompts]) for _ in range(n))
         return [self._curves(np.concatenate([rows_of[turn] for turn in some])) for some in drawn]
 
     def __repr__(self) -> str:

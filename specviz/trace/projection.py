@@ -73,7 +73,7 @@ class Projection:
         self._clock = round.time + round.seconds
         row = self._curves.add(round)
         for name, value in zip(COLUMNS, row, strict=True):
-            self._rows[name].append(_rounded(value))
+            self._rows[name].append(rounded(value))
         dropped_at = self._n_output + round.accepted
         texts = self._dropped_texts(round.drafted[round.accepted :])
         for i, fate in enumerate(round.fates):
@@ -84,8 +84,8 @@ class Projection:
             column["text"].append(texts[i - round.accepted])
             column["fate"].append(FATE[fate])
             column["round"].append(index)
-            column["q"].append(_rounded(round.q[i]) if round.q else None)
-            column["p"].append(_rounded(round.p[i]) if i < len(round.p) else None)
+            column["q"].append(rounded(round.q[i]) if round.q else None)
+            column["p"].append(rounded(round.p[i]) if i < len(round.p) else None)
         column = self._tokens
         for i, (id, provenance) in enumerate(zip(round.emitted, round.provenance, strict=True)):
             accepted = provenance is Provenance.ACCEPTED
@@ -95,8 +95,8 @@ class Projection:
             )
             column["kind"].append(KIND[provenance].upper() if control else KIND[provenance])
             column["round"].append(index)
-            column["p"].append(_rounded(round.p[i] if round.p else None) if accepted else _rounded(round.closing_p))
-            column["q"].append(_rounded(round.q[i]) if accepted and round.q else None)
+            column["p"].append(rounded(round.p[i] if round.p else None) if accepted else rounded(round.closing_p))
+            column["q"].append(rounded(round.q[i]) if accepted and round.q else None)
         self._n_output += len(round.emitted)
 
     def _dropped_texts(self, ids: Sequence[int]) -> list[str]:
@@ -124,6 +124,7 @@ class Projection:
             draft_model=header.draft.name if header is not None and header.draft is not None else None,
             stop_reason=None if summary is None else str(summary.stop_reason),
             time_to_first_token=None if summary is None else summary.time_to_first_token,
+            reported=None if summary is None else summary.reported,
         )
 
     def take(self) -> dict[str, Any]:
@@ -310,7 +311,8 @@ STOP_WORDS = {
 }
 
 
-def _rounded(value: float | None) -> float | None:
+def rounded(value: float | None) -> float | None:
+    """Shorten a figure for its way to the page."""
     return None if value is None else round(value, DIGITS)
 
 

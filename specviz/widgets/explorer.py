@@ -12,7 +12,7 @@ from specviz.decoding import RULES, check_settings
 from specviz.decoding.settings import AUTO
 from specviz.engines import messages as m
 from specviz.models import ModelNotFoundError
-from specviz.pair import Generation, Pair, load
+from specviz.pair import Generation, Pair, engine_of, load
 from specviz.trace import Event, Header, Settings, Trace
 from specviz.widgets.feed import Feed
 from specviz.widgets.model_choice import ModelChoice
@@ -28,13 +28,15 @@ PLACEMENT = tuple(inspect.signature(load).parameters.keys() - {"main", "draft", 
 """Keywords of `load` that say where models are placed."""
 
 
-def explore(main: str | Path = "auto", draft: str | Path | None = "auto", **settings: Any) -> Explorer:
+def explore(
+    main: str | Path = "auto", draft: str | Path | None = "auto", *, engine: str | None = None, **settings: Any
+) -> Explorer:
     """Open the dashboard on a pair of models.
 
     Parameters
     ----------
-    main, draft
-        As for `specviz.load`; others can be chosen in the dashboard.
+    main, draft, engine
+        As for `specviz.load`; other models can be chosen in the dashboard.
     **settings
         Traits of `Explorer` (`prompt`, `num_draft_tokens`, `p_min`, `temperature`, `max_tokens`, ...) and placement
         keywords of `load` (`n_ctx`, `n_threads`, `n_gpu_layers`, ...). `num_draft_tokens="auto"` stands for
@@ -44,10 +46,12 @@ def explore(main: str | Path = "auto", draft: str | Path | None = "auto", **sett
     ------
     ModelNotFoundError
         If a model cannot be found.
+    EngineMissingError
+        If there is no such engine, or the main model runs in another one.
     TypeError
         If a keyword is unknown.
     """
-    return Explorer(main, draft, **settings)
+    return Explorer(main, draft, engine=engine, **settings)
 
 
 class Explorer(ModelChoice, Feed):
@@ -71,7 +75,14 @@ class Explorer(ModelChoice, Feed):
     ignore_eos = t.Bool(False).tag(sync=True)
     measure_baseline = t.Bool(True).tag(sync=True)
 
-    def __init__(self, main: str | Path = "auto", draft: str | Path | None = "auto", **settings: Any) -> None:
+    def __init__(
+        self,
+        main: str | Path = "auto",
+        draft: str | Path | None = "auto",
+        *,
+        engine: str | None = None,
+        **settings: Any,
+    ) -> None:
         self._placement = {name: settings.pop(name) for name in PLACEMENT if name in settings}
         unknown = settings.keys() - {*self.trait_names(sync=True)}
         if unknown:
@@ -82,7 +93,7 @@ class Explorer(ModelChoice, Feed):
         self._pair: Pair | None = None
         self._pair_key: tuple[str, str] | None = None
         self._placed: list[str] = []
-        super().__init__(main, draft, **settings)
+        super().__init__(main, draft, engine=engine, **settings)
         if self.problem:
             self._fail("failed", ModelNotFoundError(self.problem))
 
@@ -134,10 +145,18 @@ class Explorer(ModelChoice, Feed):
         if not main:
             raise ModelNotFoundError("choose a main model first")
         before, self._pair = self._pair, None
-        self._pair = load(main, draft, **self._placement)
+        made = [self._local[one].name for one in key if one in self._local and not self._local[one].exists]
+        if made:
+            self._tell_phase("loading", f"making {' and '.join(made)}, which is done once")
+        try:
+            self._pair = load(main, draft, engine=engine_of(self._local[main]), **self._placement)
+        finally:
+            if before is not None:
+                before.close()
         self._pair_key = key
-        if before is not None:
-            before.close()
+        if made:
+            self._library.refresh()
+            self._ask("models", "offers")
         return self._pair
 
     def _on_message(self, widget: Any, content: dict[str, Any], buffers: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -18,10 +19,13 @@ from specviz.engines.errors import EngineCrashed
 from specviz.pair import Generation
 from specviz.trace import Baseline, Header, Round, StopReason, Trace
 from specviz.trace.events import Event
+from specviz.trace.inspection import round_detail
 from specviz.trace.projection import Projection
 from specviz.widgets.bundle import BundleWidget
 
 BATCH_SECONDS = 0.033
+COLOURS = ("provenance", "round", "p", "q", "surprise")
+"""What tokens can be coloured by: who proposed them, their round, both probabilities, -log2 p."""
 OBSERVED_SECONDS = 0.5
 """How often `stats` and `text` follow while a generation runs."""
 
@@ -59,6 +63,7 @@ class Feed(BundleWidget):
     snapshot = t.Dict().tag(sync=True)
     show_provenance = t.Bool(True, help="Colour tokens by who proposed them.").tag(sync=True)
     show_rejected = t.Bool(False, help="Show dropped drafted tokens in place.").tag(sync=True)
+    colour = t.Enum(COLOURS, "provenance", help="What tokens are coloured by.").tag(sync=True)
 
     phase = t.Unicode("idle", help="idle, loading, prefill, baseline, generating, stopping, finished, stopped, ...")
     text = t.Unicode("", help="The answer so far; follows twice a second.")
@@ -108,6 +113,23 @@ class Feed(BundleWidget):
             return True
         thread.join(timeout)
         return not thread.is_alive()
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write what is shown as one HTML file with all views and a replay, which needs neither kernel nor network.
+
+        Raises
+        ------
+        ValueError
+            If nothing was generated yet.
+        """
+        from specviz.widgets.page import write_page  # which plays a feed, and so needs this module
+
+        with self._sending:
+            traces = list(self._traces)
+        if not traces:
+            raise ValueError("nothing was generated yet")
+        shown = {name: getattr(self, name) for name in ("show_provenance", "show_rejected", "colour")}
+        return write_page(traces, path, **shown)
 
     def _start(self, begin: Callable[[], Generation], *, append: bool) -> None:
         """Begin a generation and follow it, on a thread of its own, after the one before it has ended."""
@@ -172,8 +194,7 @@ class Feed(BundleWidget):
     def _take(self, generation: Generation, event: Event | m.Phase) -> None:
         with self._sending:
             if isinstance(event, m.Phase):
-                if self._state["phase"] != "stopping":
-                    self._send_batch(state=state(event.phase, event.detail, running=True))
+                self._tell_phase(event.phase, event.detail)
                 return
             if isinstance(event, Header) and generation.trace is not None:
                 self._traces.append(generation.trace)
@@ -181,11 +202,18 @@ class Feed(BundleWidget):
             if isinstance(event, Round | Baseline) and self._state["phase"] in ("loading", "prefill"):
                 self._state = state("generating", running=True)
 
+    def _tell_phase(self, phase: str, detail: str) -> None:
+        """Say what is under way, unless it is being stopped."""
+        with self._sending:
+            if self._state["phase"] != "stopping":
+                self._send_batch(state=state(phase, detail, running=True))
+
     def _end(self, generation: Generation) -> None:
         summary = None if generation.trace is None else generation.trace.summary
         reason = None if summary is None else summary.stop_reason
         phase = "stopped" if reason == StopReason.USER_STOPPED else "finished"
-        self._send_batch(state=state(phase, can_continue=reason != StopReason.CONTEXT_LENGTH))
+        notes = "; ".join(summary.notes) if summary is not None else ""
+        self._send_batch(state=state(phase, notes, can_continue=reason != StopReason.CONTEXT_LENGTH))
 
     def _fail(self, phase: str, error: BaseException) -> None:
         with self._sending:
@@ -235,10 +263,20 @@ class Feed(BundleWidget):
                 with self._sending:
                     self._seq += 1
                     self.send({"type": "snapshot", "run": self._run} | self._snapshot() | {"seq": self._seq})
+            case "inspect":
+                self._inspect(content.get("run"), content.get("round"))
             case "stop":
                 self.stop()
             case _:
                 super()._on_message(widget, content, buffers)
+
+    def _inspect(self, run: Any, round: Any) -> None:
+        """Tell a page what is recorded of a round; of a run that is no longer shown nothing."""
+        with self._sending:
+            traces = list(self._traces) if run == self._run else []
+        detail = round_detail(traces, round) if isinstance(round, int) else None
+        if detail is not None:
+            self.send({"type": "detail", "run": run, "round": round} | detail)
 
     def _observe(self) -> None:
         """Let the observable traits follow, on the main thread."""

@@ -11,7 +11,7 @@ from typing import Any
 import anywidget
 import traitlets as t
 
-from specviz.widgets.feed import Feed
+from specviz.widgets.feed import COLOURS, Feed
 
 
 class Part(anywidget.AnyWidget):  # type: ignore[misc]
@@ -29,6 +29,7 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc]
     feed = t.Unicode().tag(sync=True)
     show_provenance = t.Bool(True, help="Colour tokens by who proposed them.").tag(sync=True)
     show_rejected = t.Bool(False, help="Show dropped drafted tokens in place.").tag(sync=True)
+    colour = t.Enum(COLOURS, "provenance", help="What tokens are coloured by.").tag(sync=True)
 
     def __init__(self, source: Feed | None = None, **kwargs: Any) -> None:
         self.source = source if source is not None else Feed()

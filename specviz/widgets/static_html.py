@@ -121,7 +121,7 @@ def _plots(curves: dict[str, list[Any]] | None) -> str:
                 title,
                 curves["x"],
                 [curves[column] for column in columns],
-                top or 1.05 * max(values),
+                top or 1.05 * max(values) or 1.0,
                 form,
                 reference,
             )

@@ -266,3 +266,20 @@ def test_no_thread_is_left_behind(explorer):
     explorer.generate()
     assert explorer.wait(60)
     assert not [thread for thread in threading.enumerate() if thread.name == "specviz-feed" and thread.is_alive()]
+
+
+def test_a_page_that_asks_about_a_round_is_told_of_it(feed, quick_pair):
+    feed.follow(quick_pair.stream("Tell me a story", max_tokens=20, ignore_eos=True))
+    feed.wait(10)
+    feed.follow(quick_pair.stream(feed.trace, max_tokens=20, ignore_eos=True), append=True)
+    feed.wait(10)
+    answers = []
+    feed.send = answers.append
+    content = feed.get_state()["snapshot"]
+    last = content["tokens"]["round"][-1]
+    for question in ({"run": 1, "round": last}, {"run": 0, "round": last}, {"run": 1, "round": last + 1}, {"run": 1}):
+        feed._on_message(feed, {"type": "inspect"} | question, [])
+    (answer,) = answers
+    assert (answer["type"], answer["run"], answer["round"]) == ("detail", 1, last)
+    assert answer["tokens"][-1]["index"] == len(content["tokens"]["text"]) - 1
+    assert all(token["main_top"]["text"] for token in answer["tokens"])

@@ -1,0 +1,192 @@
+import { Playhead, type Pace, type Timeline } from "./player_timeline.js";
+import { Workshop } from "./player_workshop.js";
+import type { Batch, Content, CurveColumns, PageMessage, RunState, Snapshot, StatRow } from "./protocol.js";
+import { IDLE, Store } from "./store.js";
+
+/** Time (s) that one frame may take of a replay, however long the page was out of sight. */
+const LONGEST_FRAME = 0.25;
+const PLAYING: RunState = { ...IDLE, phase: "generating", can_generate: false };
+
+/** Plays a recorded generation into a store of its own, which holds what had come by the playhead. */
+export class Playback {
+  readonly store: Store;
+  readonly playhead: Playhead;
+  readonly workshop: Workshop;
+  readonly timeline: Timeline;
+  /** Whether a view has shown it yet. */
+  begun = false;
+  playing = false;
+  speed = 1;
+  pace: Pace;
+
+  readonly #snapshot: Snapshot;
+  readonly #signal: AbortSignal;
+  readonly #listeners = new Set<() => void>();
+  /** Rounds that the store holds; -1: it holds nothing yet. */
+  #shown = -1;
+  #seq = 0;
+  #frame = 0;
+  #last = 0;
+
+  constructor(snapshot: Snapshot, timeline: Timeline, send: (message: PageMessage) => void, signal: AbortSignal) {
+    this.#snapshot = snapshot;
+    this.timeline = timeline;
+    this.#signal = signal;
+    this.store = new Store(send);
+    this.playhead = new Playhead(timeline);
+    this.workshop = new Workshop(snapshot, timeline);
+    this.pace = this.playhead.timed ? "recorded" : "constant";
+    this.playhead.place(this.playhead.rounds);
+    this.#show();
+    signal.addEventListener("abort", () => cancelAnimationFrame(this.#frame), { once: true });
+  }
+
+  subscribe(listener: () => void, signal: AbortSignal): void {
+    if (signal.aborted) return;
+    this.#listeners.add(listener);
+    signal.addEventListener("abort", () => this.#listeners.delete(listener), { once: true });
+  }
+
+  /** Go on from here or, at the end, from the beginning; a question that is open waits for its answer. */
+  play(): void {
+    if (this.#signal.aborted || this.playing || this.workshop.question) return;
+    if (this.playhead.ended) this.playhead.place(0);
+    this.playing = true;
+    this.#last = performance.now();
+    this.#next();
+    this.#moved();
+  }
+
+  pause(): void {
+    this.playing = false;
+    cancelAnimationFrame(this.#frame);
+    this.#notify();
+  }
+
+  restart(): void {
+    this.workshop.reset();
+    this.playhead.place(0);
+    this.#moved();
+  }
+
+  /** To the time when so many rounds were over. */
+  goTo(rounds: number): void {
+    this.playhead.place(rounds);
+    this.#moved();
+  }
+
+  /** By rounds; a round under way is finished, or begun again. */
+  step(rounds: number): void {
+    const { round, within } = this.playhead;
+    this.playing = false;
+    cancelAnimationFrame(this.#frame);
+    this.goTo(round + rounds + Number(rounds < 0 && within > 0));
+  }
+
+  seek(seconds: number): void {
+    this.playhead.seek(seconds);
+    this.#moved();
+  }
+
+  set asking(on: boolean) {
+    this.workshop.on = on;
+    this.workshop.dismiss();
+    this.#notify();
+  }
+
+  /** Say how many will be accepted; the round's end is shown, and the replay waits. */
+  answer(answer: number): void {
+    const { question } = this.workshop;
+    if (!question) return;
+    this.workshop.answer(answer);
+    this.playhead.place(question.round + 1);
+    this.#show();
+    this.#notify();
+  }
+
+  /** Move on by so many seconds of the reader's time. */
+  advance(seconds: number): void {
+    const stopped = this.playhead.advance(seconds * this.speed, this.pace, (round) => this.workshop.asks(round));
+    if (stopped) this.workshop.ask(this.playhead.round);
+    this.playing &&= !stopped && !this.playhead.ended;
+    this.#show();
+    this.#notify();
+  }
+
+  #next(): void {
+    this.#frame = requestAnimationFrame((now) => {
+      if (!this.playing || this.#signal.aborted) return;
+      const passed = Math.min(LONGEST_FRAME, Math.max(0, now - this.#last) / 1000);
+      this.#last = now;
+      this.advance(passed);
+      if (this.playing) this.#next();
+    });
+  }
+
+  #moved(): void {
+    this.workshop.dismiss();
+    this.#show();
+    this.#notify();
+  }
+
+  /** Bring the store to the playhead: by what is new, or back by all that was there. */
+  #show(): void {
+    const to = this.playhead.round;
+    if (to === this.#shown) return;
+    this.#seq += 1;
+    const { run } = this.#snapshot;
+    if (this.#shown < 0 || to < this.#shown) {
+      this.store.receive({ type: "snapshot", seq: this.#seq, run, ...this.#content(0, to) });
+    } else {
+      const batch: Batch = { type: "batch", seq: this.#seq, run, reset: false, ...this.#content(this.#shown, to) };
+      this.store.receive(batch);
+    }
+    this.#shown = to;
+  }
+
+  /** What came in the rounds from `from` up to `to`. */
+  #content(from: number, to: number): Content {
+    const { tokens, dropped, curves, run_info, stats = [], baseline = null, state = IDLE } = this.#snapshot;
+    const { timeline } = this;
+    const ended = to === this.playhead.rounds;
+    const content: Content = ended ? { stats, baseline, state } : { stats: this.#stats(to), baseline: null, state: to === 0 ? IDLE : PLAYING };
+    if (run_info) content.run_info = run_info;
+    if (tokens) content.tokens = cut(tokens, timeline.tokens[from - 1] ?? 0, timeline.tokens[to - 1] ?? 0);
+    if (dropped) content.dropped = cut(dropped, timeline.dropped[from - 1] ?? 0, timeline.dropped[to - 1] ?? 0);
+    if (curves) content.curves = cut(curves, from, to);
+    return content;
+  }
+
+  /** Those statistics that are recorded round by round, under the names of the whole run's. */
+  #stats(rounds: number): StatRow[] {
+    if (rounds === 0) return [];
+    const i = rounds - 1;
+    const { curves, stats = [] } = this.#snapshot;
+    const { timeline } = this;
+    const figure = (name: keyof CurveColumns, format: (value: number) => string) => {
+      const value = curves?.[name][i] ?? null;
+      return value === null ? undefined : format(value);
+    };
+    const values: Record<string, string | undefined> = {
+      tokens_per_second: figure("tps_cumulative", (value) => value.toFixed(1)),
+      speedup: figure("speedup_cumulative", (value) => `${value.toFixed(2)}×`),
+      draft_acceptance_rate: figure("acceptance_cumulative", (value) => `${(100 * value).toFixed(1)} %`),
+      output_tokens: timeline.tokens[i]?.toLocaleString("en"),
+      rounds: rounds.toLocaleString("en"),
+      total_draft_tokens_count: timeline.drafted[i]?.toLocaleString("en"),
+      accepted_draft_tokens_count: timeline.accepted[i]?.toLocaleString("en"),
+    };
+    return stats.flatMap((row) => {
+      const value = values[row.key];
+      return value === undefined ? [] : [{ ...row, value }];
+    });
+  }
+
+  #notify(): void {
+    for (const listener of [...this.#listeners]) listener();
+  }
+}
+
+function cut<Columns extends object>(columns: Columns, from: number, to: number): Columns {
+  return Object.fromEntries(Object.entries(columns).map(([name, values]: [string, string | unknown[]]) => [name, values.slice(from, to)])) as Columns;
+}

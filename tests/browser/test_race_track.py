@@ -1,0 +1,117 @@
+"""A race watched in JupyterLab: to its end, stopped, reloaded in the middle, and without a draft."""
+
+import re
+
+import pytest
+
+from tests.browser.dashboard import kernel_value, test_id, wait_until
+
+PROMPTS = ["Tell me a story", "Why does it rain?"]
+BLOCKS = ".sv-race-blocks i"
+
+
+@pytest.fixture
+def race(lab, open_notebook):
+    """Open a notebook with a race of the quick pair, its start awaited."""
+
+    def open_race(**settings):
+        arguments = {"draft": "12m", "max_tokens": 32} | settings
+        given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+        name = lab.write("race.ipynb", f"import specviz as sv\ntrack = sv.RaceTrack('22m', {PROMPTS}, {given})\ntrack")
+        notebook = open_notebook(name)
+        if notebook.page.locator(".jp-FileBrowser:visible").count():
+            notebook.command("application:toggle-left-area")
+        notebook.run(0)
+        notebook.page.wait_for_selector(test_id("race-start"))
+        return notebook
+
+    return open_race
+
+
+def status(page):
+    return page.inner_text(test_id("race-status"))
+
+
+def run_number(page):
+    """Number of the timed run that is under way; 0: none."""
+    found = re.search(r"run (\d+) of", status(page))
+    return int(found[1]) if found else 0
+
+
+def lane(page, way):
+    return page.locator(test_id(f"lane-{way}"))
+
+
+def test_a_race_to_its_end(race):
+    notebook = race()
+    page = notebook.page
+    assert status(page) == "Ready"
+    rows = page.locator(test_id("race-prompt"))
+    assert [row.split("\n")[0] for row in rows.all_inner_texts()] == PROMPTS
+    page.click(test_id("race-start"))
+    wait_until(page, lambda: "Prompt 2 of 2" in status(page), seconds=60)
+    wait_until(page, lambda: status(page) == "Finished: 2 prompts", seconds=60)
+    for way in ("plain", "speculative"):
+        wait_until(page, lambda way=way: lane(page, way).get_attribute("data-badge") == "")
+        n = lane(page, way).locator(BLOCKS).count()
+        assert f"{n} tokens" in lane(page, way).inner_text() and 1 < n <= 32
+    kinds = page.eval_on_selector_all(f"{test_id('lane-plain')} {BLOCKS}", "all => all.map(e => e.dataset.kind)")
+    assert set(kinds) == {"p"}
+    kinds = page.eval_on_selector_all(f"{test_id('lane-speculative')} {BLOCKS}", "all => all.map(e => e.dataset.kind)")
+    assert {"a", "c"} <= set(kinds)
+    verdict = kernel_value(notebook, "track.result.verdict")
+    assert page.inner_text(test_id("race-verdict")).lower().endswith(verdict.replace("`", "").lower())
+    speedup = float(kernel_value(notebook, "str(track.result.interval().ratio)"))
+    wait_until(page, lambda: page.inner_text(test_id("race-speedup")) == f"{speedup:.2f}×")
+    assert page.locator(".sv-race-dot").count() == 2 and page.locator(test_id("race-mean")).count() == 1
+    notebook.gallery("race")
+    assert not page.locator(".specviz-static").is_visible()
+    html = "".join(output.data.get("text/html", "") for output in notebook.save().cells[0].outputs)
+    assert verdict.split(":")[0] in html and all(prompt in html for prompt in PROMPTS) and "<script" not in html
+    assert not notebook.errors
+
+
+def test_stop_in_the_middle_and_start_again(race):
+    notebook = race(max_tokens=400, repeats=30, ignore_eos=True)
+    page = notebook.page
+    page.click(test_id("race-start"))
+    wait_until(page, lambda: run_number(page) > 1, seconds=60)
+    notebook.gallery("race-live")
+    page.click(test_id("race-stop"))
+    wait_until(page, lambda: status(page) == "Stopped after 0 of 2 prompts")
+    wait_until(page, lambda: kernel_value(notebook, "track.phase") == "stopped")
+    assert page.is_disabled(test_id("race-stop")) and page.is_enabled(test_id("race-start"))
+    page.click(test_id("race-start"))
+    wait_until(page, lambda: page.is_enabled(test_id("race-stop")), seconds=60)
+    assert page.is_disabled(test_id("race-start"))
+    page.keyboard.press("Control+.")
+    wait_until(page, lambda: "Stopped" in status(page), seconds=60)
+    assert not notebook.errors
+
+
+def test_reload_in_the_middle_finds_the_race_again(race):
+    notebook = race(max_tokens=200, repeats=60, ignore_eos=True)
+    page = notebook.page
+    page.click(test_id("race-start"))
+    wait_until(page, lambda: run_number(page) > 1 and lane(page, "plain").locator(BLOCKS).count() > 20, seconds=60)
+    before = run_number(page)
+    notebook.save()
+    notebook.reload()
+    page.wait_for_selector(f"{test_id('lane-speculative')} {BLOCKS}", state="attached")
+    wait_until(page, lambda: run_number(page) > before, seconds=60)
+    assert "Prompt 1 of 2" in status(page)
+    assert page.inner_text(test_id("race-speedup")) != "—"
+    assert lane(page, "plain").locator(BLOCKS).count() > 0
+    page.click(test_id("race-stop"))
+    wait_until(page, lambda: "Stopped" in status(page))
+    assert not notebook.errors
+
+
+def test_a_race_without_a_draft_says_so(race):
+    notebook = race(draft=None)
+    page = notebook.page
+    page.click(test_id("race-start"))
+    wait_until(page, lambda: page.locator(test_id("race-banner")).is_visible(), seconds=60)
+    assert "A race needs a pair with a draft" in page.inner_text(test_id("race-banner"))
+    assert status(page) == "Something went wrong" and page.is_enabled(test_id("race-start"))
+    assert not notebook.errors
