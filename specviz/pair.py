@@ -702,9 +702,19 @@ class Pair:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __repr__(self) -> str:
+    def cancel(self) -> None:
+        """Stop the generation that was started last, if it has not ended."""
+        if self._generation is not None and self._generation.phase != "ended":
+            self._generation.cancel()
+
+    @property
+    def description(self) -> str:
+        """Both models and the engine, in words."""
         draft = self.draft.name if self.draft is not None else "n-gram lookup" if self.spec.ngram else "no draft"
-        return f"<Pair {self.main.name} with {draft}, {self.engine}>"
+        return f"{self.main.name} with {draft}, {self.engine}"
+
+    def __repr__(self) -> str:
+        return f"<Pair {self.description}>"
 
 
 _open_pairs: weakref.WeakSet[Pair] = weakref.WeakSet()

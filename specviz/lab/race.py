@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_TOKENS = 128
 REPEATS = 1
+SETTINGS: dict[str, Any] = {"num_draft_tokens": 4, "seed": 0}
+"""Of a race, where nothing else is said."""
 TIE_LOGITS = 0.05
 """Between the first and the second choice: below it, passes of different widths may round to different tokens."""
 
@@ -289,14 +291,14 @@ def race(
     >>> print(sv.race().verdict)
     """
     given = prompts_of(prompts)
-    settings = {"num_draft_tokens": 4, "seed": 0} | settings
+    settings = SETTINGS | settings
     opened = nullcontext(pair) if isinstance(pair, Pair) else load(pair, draft)
     with opened as ready, without_draft(ready) if baseline is None else nullcontext(baseline) as plain:
         heats = [
             run_heat(ready, plain, one, max_tokens, repeats, settings, watch)
             for one in track(given, "Racing", console=Console(stderr=True), disable=not progress, transient=True)
         ]
-    return Race(heats, repr(ready).strip("<>").removeprefix("Pair "))
+    return Race(heats, ready.description)
 
 
 @contextmanager

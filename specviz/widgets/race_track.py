@@ -16,7 +16,7 @@ from specviz.decoding import check_settings
 from specviz.engines.errors import EngineCrashed
 from specviz.lab.interval import Interval
 from specviz.lab.prompts import LabPrompt, Prompts, prompts_of
-from specviz.lab.race import MAX_TOKENS, REPEATS, Heat, Race, Way, run_heat, without_draft
+from specviz.lab.race import MAX_TOKENS, REPEATS, SETTINGS, Heat, Race, Way, run_heat, without_draft
 from specviz.pair import Pair, load
 from specviz.trace import Event, Round
 from specviz.trace.projection import rounded
@@ -96,7 +96,7 @@ class RaceTrack(BundleWidget):
     ) -> None:
         if repeats < 1:
             raise ValueError(f"repeats must be at least 1, got {repeats}")
-        self._settings = {"num_draft_tokens": 4, "seed": 0} | settings
+        self._settings = SETTINGS | settings
         check_settings(max_tokens=max_tokens, **self._settings)
         self._source, self._draft = pair, draft
         self._prompts = prompts_of(prompts)
@@ -145,8 +145,7 @@ class RaceTrack(BundleWidget):
             pairs = list(self._pairs)
         if warming:
             for pair in pairs:
-                if pair._generation is not None:
-                    pair._generation.cancel()
+                pair.cancel()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the race has ended; return whether it has."""
@@ -184,7 +183,7 @@ class RaceTrack(BundleWidget):
             with without_draft(pair) as plain:
                 with self._sending:
                     self._pairs = [pair, plain]
-                    self._pair_name = repr(pair).strip("<>").removeprefix("Pair ")
+                    self._pair_name = pair.description
                 for i, prompt in enumerate(self._prompts):
                     with self._sending:
                         self._raise_if_stopped()
