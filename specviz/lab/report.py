@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from msgspec import Struct
 
 from specviz.lab.interval import geometric_mean
-
-if TYPE_CHECKING:
-    from specviz.lab.sweep import Run
 
 GENERATED = ("seed", "max_tokens")
 """Settings that all cells share, and that name none."""
@@ -26,6 +24,31 @@ HEAD = (
     "Acceptance",
 )
 ALL_PROMPTS = "All prompts"
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """What was measured of a cell: a line of the sweep's file."""
+
+    key: str
+    main: str
+    """Names of the models as they were loaded; as they were asked for where that failed."""
+    draft: str
+    prompt: str
+    category: str = ""
+    settings: dict[str, Any] = {}
+    seconds: tuple[float, ...] = ()
+    """Per output token with the draft, of each run."""
+    plain_seconds: tuple[float, ...] = ()
+    """The same without; the i-th ran beside the i-th of the others."""
+    n_tokens: int = 0
+    accepted: int = 0
+    drafted: int = 0
+    rounds: int = 0
+    memory_bytes: int = 0
+    """Weights, caches and buffers of both models."""
+    finished: str = ""
+    """ISO 8601, UTC."""
+    error: str = ""
 
 
 class Report:

@@ -19,7 +19,7 @@ from rich.progress import track
 
 from specviz.engines.errors import EngineError
 from specviz.lab.prompts import Prompts, prompts_of
-from specviz.lab.report import Report
+from specviz.lab.report import Report, Run
 from specviz.models import ModelNotFoundError, demo_drafts
 from specviz.pair import Pair, load
 from specviz.trace import Trace
@@ -46,31 +46,6 @@ class Cell(Struct, frozen=True, kw_only=True):
     def key(self) -> str:
         """The same for the same cell, whoever makes it and when."""
         return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:16]
-
-
-class Run(Struct, frozen=True, kw_only=True):
-    """What was measured of a cell: a line of the sweep's file."""
-
-    key: str
-    main: str
-    """Names of the models as they were loaded; as they were asked for where that failed."""
-    draft: str
-    prompt: str
-    category: str = ""
-    settings: dict[str, Any] = {}
-    seconds: tuple[float, ...] = ()
-    """Per output token with the draft, of each run."""
-    plain_seconds: tuple[float, ...] = ()
-    """The same without; the i-th ran beside the i-th of the others."""
-    n_tokens: int = 0
-    accepted: int = 0
-    drafted: int = 0
-    rounds: int = 0
-    memory_bytes: int = 0
-    """Weights, caches and buffers of both models."""
-    finished: str = ""
-    """ISO 8601, UTC."""
-    error: str = ""
 
 
 def sweep(

@@ -13,8 +13,7 @@ import pandas as pd
 import pytest
 
 import specviz as sv
-from specviz.lab.report import ALL_PROMPTS, HEAD, Report
-from specviz.lab.sweep import Run
+from specviz.lab.report import ALL_PROMPTS, HEAD, Report, Run
 from specviz.models import demo_drafts
 
 QUICK = tuple(str(next(one.path for one in demo_drafts() if name in one.name)) for name in ("22m", "12m"))
