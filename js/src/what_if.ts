@@ -109,7 +109,10 @@ export class WhatIf {
   #controls(): HTMLElement {
     const { answers, drafts } = this.#audit;
     const names = shortened(drafts);
-    const draft = this.#select("Draft", "what-if-draft", drafts.map((name, i) => [name, names[i] ?? name]), "draft", (key) => this.#settings.set("draft", key));
+    const draft = this.#select("Draft", "what-if-draft", drafts.map((name, i) => [name, names[i] ?? name]), "draft", (key) => {
+      this.#settings.set("draft", key);
+      this.#settings.flush();
+    });
     const length = numberControl(this.#settings, { name: "num_draft_tokens", label: "Draft length", min: 0, max: LONGEST, step: 1, slider: true, testid: "what-if-length" });
     const cutoff = numberControl(this.#settings, { name: "p_min", label: "Cutoff p_min", min: 0, max: 1, step: 0.01, slider: true, testid: "what-if-p-min" });
     const named = answers.map(({ prompt, category }, i): [string, string] => [String(i), `${i + 1}. ${category ? `${category}: ` : ""}${short(prompt)}`]);
