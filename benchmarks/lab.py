@@ -136,8 +136,12 @@ def _compared(
             tokens[setting] += tally.tokens
     costs.append(sv.measure_costs(pair, seed=1))
     plain = settings[0]
+    lengths, cutoffs = (sorted({setting[i] for setting in settings}) for i in (0, 1))
+    surfaces = [
+        audited.surface(lengths, cutoffs, costs={name: one}).set_index(["num_draft_tokens", "p_min"]) for one in costs
+    ]
     for length, p_min in settings:
-        frames = [audited.surface([length], [p_min], costs={name: one}).iloc[0] for one in costs]
+        frames = [surface.loc[length, p_min] for surface in surfaces]
         speed = tokens[length, p_min] / seconds[length, p_min]
         yield {
             "main": main,

@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from specviz import __version__
-    from specviz.lab.command import add_lab_commands
+    from specviz.lab.command import add_lab_commands, draft_length
     from specviz.models.command import add_models_command
     from specviz.server.command import add_serve_command
 
@@ -129,11 +129,6 @@ def _parser() -> argparse.ArgumentParser:
     engines.add_argument("engine", nargs="?", metavar="ENGINE", help="only this one (default: all)")
     engines.add_argument("--json", action="store_true", help="print JSON")
     return parser
-
-
-def draft_length(text: str) -> int | str:
-    """Read a draft length; argparse names this function where it cannot."""
-    return text if text == "auto" else int(text)
 
 
 def _generate(arguments: argparse.Namespace) -> int:

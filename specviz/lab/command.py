@@ -25,7 +25,7 @@ def add_lab_commands(commands: Any) -> None:
     race.set_defaults(run=_race)
     race.add_argument("--draft", default="auto", help="as for generate (default: the demo's draft)")
     race.add_argument(
-        "--num-draft-tokens", type=_length, default=4, metavar="K", help="draft length, or auto (%(default)s)"
+        "--num-draft-tokens", type=draft_length, default=4, metavar="K", help="draft length, or auto (%(default)s)"
     )
     race.add_argument("--p-min", type=float, default=0.0, metavar="P", help="as for generate")
     race.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 is greedy (default: 0)")
@@ -66,16 +66,23 @@ def add_lab_commands(commands: Any) -> None:
         layout.add_argument("--markdown", action="store_true", help="print a Markdown table instead")
 
 
-def _length(text: str) -> int | str:
+def draft_length(text: str) -> int | str:
+    """Read a draft length; argparse names this function where it cannot."""
     return text if text == "auto" else int(text)
 
 
 def _lengths(text: str) -> list[int | str]:
-    return [_length(one) for one in text.split(",")]
+    return [draft_length(one) for one in text.split(",")]
 
 
 def _cutoffs(text: str) -> list[float]:
     return [float(one) for one in text.split(",")]
+
+
+def _drafts(arguments: argparse.Namespace) -> list[str | Path]:
+    from specviz.models import demo_drafts
+
+    return arguments.draft or [model.path for model in demo_drafts()]
 
 
 def _prompts(arguments: argparse.Namespace) -> Path | None:
@@ -147,11 +154,10 @@ def _audit(arguments: argparse.Namespace) -> int:
 
 def _costs(arguments: argparse.Namespace, names: list[str]) -> dict[str, Costs]:
     from specviz.lab.costs import measure_costs
-    from specviz.models import demo_drafts
     from specviz.pair import load
 
     costs = {}
-    for name, draft in zip(names, arguments.draft or [model.path for model in demo_drafts()], strict=True):
+    for name, draft in zip(names, _drafts(arguments), strict=True):
         with load(arguments.main, draft, n_threads=arguments.threads) as pair:
             costs[name] = measure_costs(pair)
     return costs
@@ -159,9 +165,8 @@ def _costs(arguments: argparse.Namespace, names: list[str]) -> dict[str, Costs]:
 
 def _sweep(arguments: argparse.Namespace) -> int:
     from specviz.lab.sweep import sweep
-    from specviz.models import demo_drafts
 
-    pairs = [(arguments.main, draft) for draft in arguments.draft or [model.path for model in demo_drafts()]]
+    pairs = [(arguments.main, draft) for draft in _drafts(arguments)]
     report = sweep(
         pairs,
         _prompts(arguments),

@@ -156,14 +156,11 @@ def textbook(alpha: float, k: int, c: float) -> float:
 
 def memory_problem(pair: Pair) -> str:
     """Say what is wrong with memory; empty: nothing that can be seen."""
-    needed = 0
-    for info in (pair.main, pair.draft):
-        if info is not None and info.placement is not None and info.placement.devices == ("CPU",):
-            place = info.placement
-            needed += place.weights_bytes + place.cache_bytes + place.compute_bytes
+    infos = [info for info in (pair.main, pair.draft) if info is not None]
+    places = [(info.name, info.placement) for info in infos if info.placement is not None]
+    needed = sum(place.total_bytes for _, place in places if place.devices == ("CPU",))
     total = psutil.virtual_memory().total
     if needed > total:
         return f"the models take {needed / 1e9:.1f} GB, and there are {total / 1e9:.1f} GB"
-    offloaded = [info for info in (pair.main, pair.draft) if info is not None and info.placement is not None]
-    split = [one.name for one in offloaded if 0 < one.placement.n_gpu_layers < one.placement.n_layers]  # type: ignore[union-attr]
+    split = [name for name, place in places if 0 < place.n_gpu_layers < place.n_layers]
     return f"{' and '.join(split)} did not fit on the GPU whole" if split else ""

@@ -50,6 +50,11 @@ class Run(Struct, frozen=True, kw_only=True):
     """ISO 8601, UTC."""
     error: str = ""
 
+    @property
+    def speedup(self) -> float:
+        """Speed with the draft over speed without, all runs pooled."""
+        return sum(self.plain_seconds) / sum(self.seconds)
+
 
 class Report:
     """The runs of a sweep. Made by `specviz.sweep`.
@@ -109,7 +114,7 @@ class Report:
         rows = []
         for group in self._groups():
             run = group[0]
-            found = geometric_mean([sum(one.plain_seconds) / sum(one.seconds) for one in group])
+            found = geometric_mean([one.speedup for one in group])
             drafted = sum(one.drafted for one in group)
             per_token = np.mean([np.mean(one.seconds) for one in group])
             rows.append(
@@ -178,7 +183,7 @@ class Report:
         best: dict[tuple[str, str], tuple[float, list[Run]]] = {}
         for group in self._groups():
             key = (group[0].main, group[0].draft)
-            speedup = geometric_mean([sum(run.plain_seconds) / sum(run.seconds) for run in group]).ratio
+            speedup = geometric_mean([run.speedup for run in group]).ratio
             if key not in best or speedup > best[key][0]:
                 best[key] = speedup, group
         return [group for _, group in best.values()]
@@ -195,7 +200,7 @@ class Report:
 
 def _line(prompt: str, runs: Sequence[Run]) -> tuple[str, ...]:
     """Return a row of the table: several runs are averaged over."""
-    ratios = [sum(run.plain_seconds) / sum(run.seconds) for run in runs]
+    ratios = [run.speedup for run in runs]
     if len(runs) == 1:
         ratios = [plain / seconds for plain, seconds in zip(runs[0].plain_seconds, runs[0].seconds, strict=True)]
     found = geometric_mean(ratios)

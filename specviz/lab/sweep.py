@@ -245,7 +245,7 @@ def _close() -> None:
 
 def _memory(pair: Pair) -> int:
     places = [info.placement for info in (pair.main, pair.draft) if info is not None and info.placement is not None]
-    return sum(place.weights_bytes + place.cache_bytes + place.compute_bytes for place in places)
+    return sum(place.total_bytes for place in places)
 
 
 def _now() -> str:

@@ -37,11 +37,7 @@ class _Loaded:
             if offered is None or info is None:
                 continue
             placed = info.placement
-            size = (
-                offered.size_bytes
-                if placed is None
-                else placed.weights_bytes + placed.cache_bytes + placed.compute_bytes
-            )
+            size = offered.size_bytes if placed is None else placed.total_bytes
             taken[offered.model.path] = taken.get(offered.model.path, 0) + size
         return taken
 

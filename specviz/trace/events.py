@@ -88,6 +88,11 @@ class Placement(Struct, frozen=True, kw_only=True):
     compute_bytes: Count = 0
     """Buffers of forward passes."""
 
+    @property
+    def total_bytes(self) -> int:
+        """Memory of all of it: weights, cache and buffers."""
+        return self.weights_bytes + self.cache_bytes + self.compute_bytes
+
     def __str__(self) -> str:
         gpus = [device for device in self.devices if device != "CPU"]
         where = f"{self.n_gpu_layers} of {self.n_layers} layers on {', '.join(gpus)}" if gpus else "on CPU"

@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import IO
 
 import msgspec
 
@@ -39,18 +41,25 @@ def write_trace(trace: Trace, path: str | Path) -> Path:
     """Write a trace; see `Trace.save`."""
     path = Path(path)
     encoder = msgspec.json.Encoder()
+    with whole_file(path) as file:
+        for event in trace.events():
+            file.write(encoder.encode(event))
+            file.write(b"\n")
+    return path
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for writing that is complete at the end or not there: it is written beside and renamed."""
     with NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".part", delete=False) as file:
         try:
-            for event in trace.events():
-                file.write(encoder.encode(event))
-                file.write(b"\n")
+            yield file
             file.close()
             os.chmod(file.name, 0o644)
             os.replace(file.name, path)
         except BaseException:
             Path(file.name).unlink(missing_ok=True)
             raise
-    return path
 
 
 def read_trace(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Trace:

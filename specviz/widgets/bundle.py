@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,3 +68,11 @@ class BundleWidget(anywidget.AnyWidget):  # type: ignore[misc]
 
     def _record(self, html: str) -> dict[str, str]:
         return {"text/html": f'<div class="specviz-static" data-feed="{self.feed_id}">{html}</div>', "text/plain": ""}
+
+
+def joined(thread: threading.Thread | None, timeout: float | None) -> bool:
+    """Wait for a widget's thread, unless it is the caller's own; return whether it has ended."""
+    if thread is None or thread is threading.current_thread():
+        return True
+    thread.join(timeout)
+    return not thread.is_alive()

@@ -21,7 +21,7 @@ from specviz.trace import Baseline, Header, Round, StopReason, Trace
 from specviz.trace.events import Event
 from specviz.trace.inspection import round_detail
 from specviz.trace.projection import Projection
-from specviz.widgets.bundle import BundleWidget
+from specviz.widgets.bundle import BundleWidget, joined
 
 BATCH_SECONDS = 0.033
 COLOURS = ("provenance", "round", "p", "q", "surprise")
@@ -108,11 +108,7 @@ class Feed(BundleWidget):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the generation that is shown has ended; return whether it has."""
-        thread = self._thread
-        if thread is None or thread is threading.current_thread():
-            return True
-        thread.join(timeout)
-        return not thread.is_alive()
+        return joined(self._thread, timeout)
 
     def to_html(self, path: str | Path) -> Path:
         """Write what is shown as one HTML file with all views and a replay, which needs neither kernel nor network.

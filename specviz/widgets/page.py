@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 from specviz.trace import Trace
+from specviz.trace.files import whole_file
 from specviz.trace.inspection import round_detail
 from specviz.trace.projection import draft_name, project
 from specviz.widgets.bundle import STATIC
@@ -47,15 +46,8 @@ def write_page(traces: Sequence[Trace], path: str | Path, **shown: Any) -> Path:
     """
     path = Path(path)
     html = page_html(traces, **shown)
-    with NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".part", delete=False) as file:
-        try:
-            file.write(html.encode("utf-8", "replace"))
-            file.close()
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    with whole_file(path) as file:
+        file.write(html.encode("utf-8", "replace"))
     return path
 
 

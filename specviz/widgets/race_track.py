@@ -20,7 +20,7 @@ from specviz.lab.race import MAX_TOKENS, REPEATS, SETTINGS, Heat, Race, Way, run
 from specviz.pair import Pair, load
 from specviz.trace import Event, Round
 from specviz.trace.projection import rounded
-from specviz.widgets.bundle import BundleWidget
+from specviz.widgets.bundle import BundleWidget, joined
 from specviz.widgets.feed import BATCH_SECONDS
 from specviz.widgets.race_columns import HeatColumns
 
@@ -149,11 +149,7 @@ class RaceTrack(BundleWidget):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the race has ended; return whether it has."""
-        thread = self._thread
-        if thread is None or thread is threading.current_thread():
-            return True
-        thread.join(timeout)
-        return not thread.is_alive()
+        return joined(self._thread, timeout)
 
     def close(self) -> None:
         """Stop, and close the widget."""

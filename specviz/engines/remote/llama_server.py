@@ -6,6 +6,7 @@ it has as many accepted tokens as they rose by, and one more. What was refused i
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import PurePath
@@ -137,8 +138,6 @@ def _body(prompt: str | list[int], settings: Settings) -> dict[str, Any]:
     if settings.seed is not None:
         body["seed"] = settings.seed
     if settings.json_schema:
-        import json
-
         body["json_schema"] = json.loads(settings.json_schema)
     return body
 
