@@ -30,7 +30,7 @@ SECTIONS: dict[str, tuple[str, Callable[[bool], str]]] = {
     ),
     "sampling": ("The rules side by side at temperature 1", lambda quick: sampling.run(*_size(quick, 8, 96))),
     "identity": ("Greedy output with and without draft", lambda quick: identity.run(128, 6 if quick else 100)),
-    "mlx": ("The MLX engine against mlx-lm", lambda quick: mlx.run(*_size(quick, 6, 32))),
+    "mlx": ("The MLX engine against mlx-lm", lambda quick: mlx.run(*_size(quick, 4, 24))),
     "audit": ("Audits against real runs", lambda quick: lab.exact(*((3, 48) if quick else (20, 128)))),
     "audit-cost": (
         "What an audit costs, beside the grid it stands for",

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from specviz.models import demo_drafts
 from tests.browser.dashboard import kernel_value, test_id, wait_until
 
 PROMPTS = ["Tell me a story", "Why does it rain?"]
@@ -12,12 +13,13 @@ BLOCKS = ".sv-race-blocks i"
 
 @pytest.fixture
 def race(lab, open_notebook):
-    """Open a notebook with a race of the quick pair, its start awaited."""
+    """Open a notebook with a race of the quick pair, named by its files: other tests leave MLX copies of it about."""
+    main, draft = (str(m.path) for size in ("22m", "12m") for m in demo_drafts() if size in m.name)
 
     def open_race(**settings):
-        arguments = {"draft": "12m", "max_tokens": 32} | settings
+        arguments = {"draft": draft, "max_tokens": 32} | settings
         given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-        name = lab.write("race.ipynb", f"import specviz as sv\ntrack = sv.RaceTrack('22m', {PROMPTS}, {given})\ntrack")
+        name = lab.write("race.ipynb", f"import specviz as sv\ntrack = sv.RaceTrack({main!r}, {PROMPTS}, {given})\ntrack")
         notebook = open_notebook(name)
         if notebook.page.locator(".jp-FileBrowser:visible").count():
             notebook.command("application:toggle-left-area")
