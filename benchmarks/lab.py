@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -18,6 +19,7 @@ from specviz.lab.audit import CUTOFFS, Audit
 from specviz.lab.interval import geometric_mean
 from specviz.lab.race import divergence
 from specviz.models import demo_drafts
+from tests.killed_sweep import PROMPTS, QUICK, sweep_and_kill
 
 LENGTHS = range(1, 9)
 GRID_LENGTHS = range(1, 17)
@@ -152,6 +154,25 @@ def _compared(
             "predicted_speedup": float(np.mean([frame.speedup for frame in frames])),
             "measured_speedup": speed / (tokens[plain] / seconds[plain]),
         }
+
+
+def killed(n_sweeps: int, kills: int) -> str:
+    """Kill sweeps at random moments, finish them, and look for cells that are lost or there twice."""
+    grid = {"num_draft_tokens": tuple(range(1, 9)), "p_min": (0.0, 0.5)}
+    n_cells = len(PROMPTS) * len(grid["num_draft_tokens"]) * len(grid["p_min"])
+    rows = []
+    for seed in range(n_sweeps):
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "sweep.jsonl"
+            kept = sweep_and_kill(Path(folder), grid, kills, seed)
+            report = sv.sweep([QUICK], PROMPTS, grid, file=file, max_tokens=6, progress=False)
+            cells = report.frame().drop_duplicates(["prompt", "num_draft_tokens", "p_min"])
+            whole = file.read_bytes().startswith(kept) and len(file.read_bytes().splitlines()) == len(cells)
+            survived = kept.count(b"\n")
+            rows.append((seed, kills, survived, n_cells, len(report.runs), len(cells), "yes" if whole else "no"))
+    head = ("sweep", "kills", "runs kept over them", "cells", "runs at the end", "different cells", "nothing rewritten")
+    how = "`kill -9` within 0.3 s after a new line of the file; half a line is added each time."
+    return f"{how}\n\n{table(head, rows)}"
 
 
 def _draw(points: list[dict[str, Any]], path: Path) -> None:

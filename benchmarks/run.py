@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from benchmarks import automatic, identity, lab, memory, mlx, overhead, remote, sampling, speed, versus
+from benchmarks import automatic, identity, lab, memory, mlx, overhead, remote, sampling, speed, stage, versus
 from benchmarks.measure import machine
 from specviz.pair import default_threads
 
@@ -41,9 +41,11 @@ SECTIONS: dict[str, tuple[str, Callable[[bool], str]]] = {
         lambda quick: lab.predicted(1, 48, plot=None) if quick else lab.predicted(6, 96),
     ),
     "honest": ("Races of nothing against nothing", lambda quick: lab.honest(*((8, 24) if quick else (48, 48)))),
+    "killed": ("Sweeps that are killed and go on", lambda quick: lab.killed(*((1, 2) if quick else (4, 5)))),
     "remote": ("A llama-server through the remote engine", lambda quick: remote.run(*((2, 24) if quick else (8, 64)))),
     "detail": ("Cost of the trace's detail", lambda quick: overhead.detail(*_size(quick, 6, 96))),
     "widget": ("Cost of an attached widget", lambda quick: overhead.widget(*_size(quick, 6, 96))),
+    "stage": ("The stage under load", lambda quick: stage.run(*((5000, 20_000, 1) if quick else ()))),
     "memory": (
         "Memory",
         lambda quick: memory.generations(20 if quick else 100) + "\n\n" + memory.long_trace(2000 if quick else 20_000),

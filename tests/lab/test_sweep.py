@@ -1,12 +1,6 @@
 """Sweeps: every cell once, whatever happens in between."""
 
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
@@ -14,47 +8,15 @@ import pytest
 
 import specviz as sv
 from specviz.lab.report import ALL_PROMPTS, HEAD, Report, Run
-from specviz.models import demo_drafts
+from tests.killed_sweep import PROMPTS, QUICK, sweep_and_kill
 
-QUICK = tuple(str(next(one.path for one in demo_drafts() if name in one.name)) for name in ("22m", "12m"))
-PROMPTS = [
-    "Count to ten.",
-    "Name a colour.",
-    [{"role": "system", "content": "Brief."}, {"role": "user", "content": "Why?"}],
-]
 GRID = {"num_draft_tokens": (2, 4), "p_min": (0.0, 0.5)}
 N_CELLS = 3 * 2 * 2
 
-KILLED = f"""
-import specviz as sv
-print("begun", flush=True)
-sv.sweep([{QUICK!r}], {PROMPTS!r}, {GRID!r}, file="sweep.jsonl", max_tokens=6, progress=False)
-"""
-
 
 def test_a_sweep_that_is_killed_goes_on_where_it_was(tmp_path):
-    rng = random.Random(6)
+    kept = sweep_and_kill(tmp_path, GRID, kills=3, seed=6)
     file = tmp_path / "sweep.jsonl"
-    kept = b""
-    for _ in range(4):
-        process = subprocess.Popen([sys.executable, "-c", KILLED], cwd=tmp_path, stdout=subprocess.PIPE)
-        process.stdout.readline()
-        before = len(file.read_bytes()) if file.exists() else 0
-        end = time.monotonic() + 60
-        while (
-            time.monotonic() < end
-            and process.poll() is None
-            and (not file.exists() or len(file.read_bytes()) == before)
-        ):
-            time.sleep(0.01)
-        time.sleep(rng.random() * 0.3)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        assert file.read_bytes().startswith(kept), "nothing is lost or written anew"
-        kept = file.read_bytes()[: file.read_bytes().rfind(b"\n") + 1]
-        with file.open("ab") as broken:
-            broken.write(b'{"key": "half a li')
     report = sv.sweep([QUICK], PROMPTS, GRID, file=file, max_tokens=6, progress=False)
     keys = [json.loads(line)["key"] for line in file.read_text().splitlines()]
     assert len(keys) == len(set(keys)) == len(report.runs) == N_CELLS
