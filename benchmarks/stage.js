@@ -44,16 +44,23 @@
     return performance.now() - start;
   };
 
-  stage.hover = async () => {
+  /** Bring a token into view; resolves to where it is. `card` then resolves to the times after the pointer has come to it. */
+  stage.aim = async () => {
     const token = [...log.querySelectorAll("[data-i]")].at(-40);
     token.scrollIntoView({ block: "center" });
     await frame();
-    const start = performance.now();
-    token.dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
-    await frame();
-    const card = performance.now() - start;
-    const inspector = document.querySelector("[data-testid=inspector]");
-    while (!inspector.querySelector(".sv-in-round")) await frame();
-    return [card, performance.now() - start];
+    stage.card = new Promise((done) => {
+      const pointed = async () => {
+        const start = performance.now();
+        await frame();
+        const card = performance.now() - start;
+        const inspector = document.querySelector("[data-testid=inspector]");
+        while (!inspector.querySelector(".sv-in-round")) await frame();
+        done([card, performance.now() - start]);
+      };
+      token.addEventListener("pointerover", pointed, { once: true });
+    });
+    const { left, top, width, height } = token.getBoundingClientRect();
+    return [left + width / 2, top + height / 2];
   };
 })();

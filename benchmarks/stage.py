@@ -156,7 +156,8 @@ def finish(notebook: Any, n_tokens: int, seconds: float) -> None:
     end = time.monotonic() + seconds
     while not notebook.page.query_selector(f"{TOKENS}[data-i='{n_tokens - 1}']"):
         if time.monotonic() > end:
-            raise TimeoutError(f"{notebook.page.locator(TOKENS).count()} of {n_tokens} tokens drawn after {seconds} s")
+            n = notebook.page.locator(TOKENS).count()
+            raise TimeoutError(f"{n} of {n_tokens} tokens drawn after {seconds} s; errors: {notebook.errors}")
         notebook.page.wait_for_timeout(250)
     notebook.page.wait_for_timeout(500)
 
@@ -169,7 +170,8 @@ def right(page: Any) -> int:
     AssertionError
         If one of them is lost, doubled or out of place.
     """
-    shown = page.eval_on_selector_all(TOKENS, "all => all.map(e => [Number(e.dataset.i), e.textContent])")
+    read = "all => JSON.stringify(all.map(e => [Number(e.dataset.i), e.textContent]))"
+    shown = json.loads(page.eval_on_selector_all(TOKENS, read))
     for i, (at, text) in enumerate(shown):
         assert (at, text) == (i, word(token(i)).rstrip("\n")), f"token {i} is {text!r}, shown as number {at}"
     return len(shown)
@@ -261,7 +263,8 @@ def long(n_tokens: int, per_second: float) -> list[tuple[str, str]]:
         spans = page.evaluate(f"document.querySelector('{STREAM}').querySelectorAll('span').length")
         up = page.evaluate("stage.scroll(0)")
         down = page.evaluate("stage.scroll(1e9)")
-        card, detail = page.evaluate("stage.hover()")
+        page.mouse.move(*page.evaluate("stage.aim()"))
+        card, detail = page.evaluate("stage.card")
         assert not notebook.errors
     return [
         ("tokens shown, none lost, doubled or out of place", f"{n:,} ({spans:,} elements, dropped tokens included)"),
@@ -307,10 +310,10 @@ def run(n_tokens: int = 20_000, many: int = 200_000, repeats: int = 3) -> str:
     per_second = 2000
     about = (
         "A source makes real rounds by the clock; `Feed.follow` shows them in JupyterLab and Chromium on the same "
-        "machine. Kernel to screen: from the moment (`time.time()`) at which the source hands a token over to the first "
-        "task of the page after the frame that drew it (`performance.timeOrigin + performance.now()`, the same clock). "
-        "Drawing: the animation frame that appends a batch, with the layout it needs. What a widget costs the engine "
-        "stands under `widget`."
+        "machine. Kernel to screen: from the moment (`time.time()`) at which the source hands over a token to the "
+        "first task of the page after the frame that drew it (`performance.timeOrigin + performance.now()`, the same "
+        "clock). Drawing: the animation frame that appends a batch, with the layout it needs. What a widget costs the "
+        "engine stands under `widget`."
     )
     head = ("what", "measured")
     return "\n\n".join(

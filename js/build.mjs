@@ -12,6 +12,15 @@ const shared = { absWorkingDir: here, bundle: true, minify: !watch, logLevel: "i
 const builds = [
   { ...shared, entryPoints: ["src/index.ts"], outfile: join(out, "widgets.js"), format: "esm", target: "es2022" },
   { ...shared, entryPoints: ["src/widgets.css"], outfile: join(out, "widgets.css"), target: "chrome111" },
+  {
+    ...shared,
+    entryPoints: ["src/launcher.ts"],
+    outfile: join(here, "launcher", "static", "launcher.js"),
+    format: "iife",
+    globalName: '_JUPYTERLAB["specviz-lab"]', // where JupyterLab's loader looks for an extension's container
+    loader: { ".svg": "dataurl" },
+    target: "es2022",
+  },
 ];
 
 if (watch) {

@@ -21,7 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 JS = ROOT / "js"
 STAMPS = VENV / "specviz-setup.json"
-BUNDLE = [ROOT / "specviz" / "static" / name for name in ("widgets.js", "widgets.css")]
+LAUNCHER = JS / "launcher"
+STATIC = ROOT / "specviz" / "static"
+BUNDLE = [STATIC / "widgets.js", STATIC / "widgets.css", LAUNCHER / "static" / "launcher.js"]
 EXTRAS = "llamacpp,demo,lab,dev"
 CMAKE_ARGS = "-DLLAVA_BUILD=OFF -DLLAMA_OPENSSL=OFF"
 """Parts of llama.cpp that specviz has no use for, and that take long to compile."""
@@ -111,6 +113,14 @@ def lab_settings() -> None:
     (folder / "overrides.json").write_text(json.dumps({"@jupyterlab/apputils-extension:notification": quiet}))
 
 
+def launcher() -> None:
+    """Link the card for JupyterLab's launcher into the environment: an editable installation leaves it out."""
+    link = VENV / "share" / "jupyter" / "labextensions" / "specviz-lab"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(LAUNCHER)
+
+
 def setup() -> None:
     """Do what has not been done."""
     js_sources = [path for path in (JS / "src").rglob("*") if path.is_file()]
@@ -130,6 +140,7 @@ def setup() -> None:
     if todo_python:
         python_packages()
         lab_settings()
+        launcher()
         stamp("python", python_inputs)
     if todo_npm:
         call("npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", cwd=JS)

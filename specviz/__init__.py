@@ -30,28 +30,36 @@ if TYPE_CHECKING:
     from specviz.lab.report import Report
     from specviz.lab.sweep import sweep
     from specviz.models import ModelNotFoundError
-    from specviz.pair import Generation, Pair, attach, load, set_draft
+    from specviz.models.downloads import download
+    from specviz.models.hub import DownloadError
+    from specviz.models.index import Library
+    from specviz.pair import Generation, Pair, attach, check, load, set_draft
     from specviz.server.handle import Server, serve
-    from specviz.trace import Round, Stats, Trace, TraceError, read_trace
+    from specviz.trace import Conversation, Round, Stats, Trace, TraceError, read_conversation, read_trace
     from specviz.widgets import (
         AcceptancePlot,
+        AcceptedStrip,
+        Compare,
         Explorer,
         Feed,
         ModelPicker,
+        PositionPlot,
         RaceTrack,
         Replay,
+        RoundTimeline,
         SpeedupPlot,
         StatsTable,
         ThroughputPlot,
         TokenStream,
         WhatIf,
+        compare,
         explore,
         replay,
     )
 
 _HOMES = {
-    "specviz.pair": ("Generation", "Pair", "attach", "load", "set_draft"),
-    "specviz.trace": ("Round", "Stats", "Trace", "TraceError", "read_trace"),
+    "specviz.pair": ("Generation", "Pair", "attach", "check", "load", "set_draft"),
+    "specviz.trace": ("Conversation", "Round", "Stats", "Trace", "TraceError", "read_conversation", "read_trace"),
     "specviz.lab.audit": ("Audit", "audit"),
     "specviz.lab.costs": ("Costs", "measure_costs"),
     "specviz.lab.diagnosis": ("Diagnosis", "diagnose"),
@@ -59,6 +67,9 @@ _HOMES = {
     "specviz.lab.report": ("Report",),
     "specviz.lab.sweep": ("sweep",),
     "specviz.models": ("ModelNotFoundError",),
+    "specviz.models.downloads": ("download",),
+    "specviz.models.hub": ("DownloadError",),
+    "specviz.models.index": ("Library",),
     "specviz.server.handle": ("Server", "serve"),
     "specviz.engines.errors": (
         "EngineCrashed",
@@ -70,16 +81,21 @@ _HOMES = {
     ),
     "specviz.widgets": (
         "AcceptancePlot",
+        "AcceptedStrip",
+        "Compare",
         "Explorer",
         "Feed",
         "ModelPicker",
+        "PositionPlot",
         "RaceTrack",
         "Replay",
+        "RoundTimeline",
         "SpeedupPlot",
         "StatsTable",
         "ThroughputPlot",
         "TokenStream",
         "WhatIf",
+        "compare",
         "explore",
         "replay",
     ),
@@ -91,17 +107,23 @@ __all__ = [  # noqa: RUF022
     "load",
     "attach",
     "set_draft",
+    "check",
+    "download",
     "read_trace",
+    "read_conversation",
     "race",
     "audit",
     "measure_costs",
     "diagnose",
     "sweep",
     "replay",
+    "compare",
     "serve",
     "Pair",
     "Generation",
+    "Library",
     "Trace",
+    "Conversation",
     "Round",
     "Stats",
     "Audit",
@@ -116,10 +138,14 @@ __all__ = [  # noqa: RUF022
     "AcceptancePlot",
     "ThroughputPlot",
     "SpeedupPlot",
+    "RoundTimeline",
+    "AcceptedStrip",
+    "PositionPlot",
     "StatsTable",
     "WhatIf",
     "RaceTrack",
     "Replay",
+    "Compare",
     "Server",
     "EngineError",
     "EngineCrashed",
@@ -127,6 +153,7 @@ __all__ = [  # noqa: RUF022
     "IncompatibleDraftError",
     "ModelFileError",
     "ModelNotFoundError",
+    "DownloadError",
     "PromptError",
     "TraceError",
 ]

@@ -56,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from specviz import __version__
+    from specviz.jupyter import add_jupyter_command
     from specviz.lab.command import add_lab_commands, draft_length
     from specviz.models.command import add_models_command
     from specviz.server.command import add_serve_command
@@ -128,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     engines.set_defaults(run=_engines)
     engines.add_argument("engine", nargs="?", metavar="ENGINE", help="only this one (default: all)")
     engines.add_argument("--json", action="store_true", help="print JSON")
+    add_jupyter_command(commands)
     return parser
 
 

@@ -25,7 +25,7 @@ from specviz.engines.client import Call, Client, InProcessClient, decode_event, 
 from specviz.engines.errors import EngineError, EngineMissingError, IncompatibleDraftError, PromptError
 from specviz.models import NGRAM_LOOKUP, LocalModel, ModelNotFoundError, demo_drafts, demo_mains, find_model
 from specviz.models.card import ENGINES
-from specviz.models.compatibility import compare
+from specviz.models.compatibility import Compatibility, compare
 from specviz.models.convert import FILE_TYPE, mlx_copy
 from specviz.models.defaults import NGRAM, NONE, default_draft, set_default_draft
 from specviz.models.index import local_models
@@ -114,7 +114,8 @@ def load(
     ...     trace = pair.generate("Explain the Pythagorean theorem")
     """
     if is_url(main):
-        return attach(str(main), draft=None if draft in ("auto", None) else str(draft), api_key=api_key)
+        servers_own = draft is None or str(draft).lower() in ("auto", "", NONE)
+        return attach(str(main), draft=None if servers_own else str(draft), api_key=api_key)
     threads = default_threads() if n_threads is None else n_threads
     main_spec = _spec("", n_ctx, threads, n_gpu_layers, main_gpu, kv_type, flash_attention)
     draft_spec = _spec(
@@ -263,6 +264,29 @@ def find_draft(draft: str | Path | None, main: LocalModel) -> LocalModel | None:
     if word in ("", NONE):
         return None
     return NGRAM_LOOKUP if word == NGRAM else _find(str(draft), in_engine(demo_drafts(), engine_of(main)))
+
+
+def check(main: str | Path, draft: str | Path) -> Compatibility:
+    """Say whether a draft model fits a main model, and if not, why: `print` it. Only their files' metadata is read.
+
+    Parameters
+    ----------
+    main
+        As for `load`.
+    draft
+        A model, as for `load`.
+
+    Raises
+    ------
+    ModelNotFoundError, EngineMissingError
+        If a model cannot be found, or no engine here runs it.
+
+    Examples
+    --------
+    >>> print(sv.check("f16", "12m"))
+    """
+    main_model = find_main(main)
+    return compare(main_model.readable, _find(draft, in_engine(demo_drafts(), engine_of(main_model))).readable)
 
 
 def set_draft(main: str | Path, draft: str | Path | None, *, remember: bool = False) -> None:

@@ -392,6 +392,14 @@ def test_what_auto_means_session_before_default_before_demo_before_none(home):
     assert find_draft("auto", other).path == home / "models" / "tiny-draft.gguf"
 
 
+def test_a_draft_is_checked_before_anything_is_loaded(tmp_path):
+    assert str(sv.check("f16", "12m")).startswith("SmolLM2-135M-Instruct-draft-12m.Q4_0 can draft for")
+    other = sv.check("q4_1", write_vocabulary(tmp_path / "other.gguf"))
+    assert not other and "- their vocabularies have 49,152 and 400 tokens" in str(other).splitlines()
+    with pytest.raises(sv.ModelNotFoundError, match="no model is called 'auto'"):
+        sv.check("q4_1", "auto")
+
+
 def test_what_is_remembered_takes_the_place_of_what_was_said_for_the_session(home):
     sv.set_draft("q4_1", "ngram")
     sv.set_draft("q4_1", "12m", remember=True)

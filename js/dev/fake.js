@@ -107,6 +107,7 @@ export class FakeKernel {
       speedup_rolling: [],
       speedup_cumulative: [],
     };
+    const rounds = { draft: [], verify: [], other: [], drafted: [], sent: [], accepted: [], agreed: [], tokens: [] };
     for (let r = 0; r < n; r++) {
       let taken = 0;
       while (taken < this.length && this.random() < this.alpha) taken += 1;
@@ -137,9 +138,11 @@ export class FakeKernel {
       rows.baseline_tps.push(plain);
       rows.speedup_rolling.push(plain && speed / plain);
       rows.speedup_cumulative.push(plain && this.tokens / this.seconds / plain);
+      const row = [0.22 * seconds, 0.75 * seconds, 0.03 * seconds, this.length, this.length, taken, taken, taken + 1];
+      Object.values(rounds).forEach((column, i) => column.push(row[i]));
       this.rounds += 1;
     }
-    return { tokens, dropped, ...(curves ? { curves: rows } : {}) };
+    return { tokens, dropped, ...(curves ? { curves: rows, rounds } : {}) };
   }
   #token(tokens, kind) {
     const text = this.piece.next().value;
@@ -197,6 +200,8 @@ export const TRAITS = {
   view: "explorer",
   feed_id: "feed-1",
   snapshot: {},
+  name: "",
+  system: "",
   prompt: "Explain in a few sentences why the sea is hard to predict, with a small example in Python.",
   presets: ["Why is the sky blue?", "Write a short story about a lighthouse keeper", "Sort a list of dictionaries in Python", "List the planets"],
   chosen: { main: "SmolLM2 135M Instruct F16", draft: "SmolLM2 draft 22M Q8_0" },
@@ -211,9 +216,11 @@ export const TRAITS = {
   max_tokens: 256,
   seed: null,
   ignore_eos: false,
+  json_schema: "",
   measure_baseline: true,
   show_provenance: true,
   show_rejected: false,
+  metrics: "specviz",
 };
 
 export const MODELS = {

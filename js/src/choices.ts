@@ -4,6 +4,9 @@ import { bytes, count, parameters } from "./words.js";
 export const NO_DRAFT = "none";
 export const NGRAM = "ngram";
 
+/** Whether a main model is the URL of a server. */
+export const isUrl = (key: string): boolean => /^https?:\/\/./iu.test(key);
+
 /** One line of a selector. */
 export interface Option {
   key: string;
@@ -51,6 +54,14 @@ export function mainOptions(models: ModelColumns): Option[] {
     .sort((a, b) => a.place - b.place)
     .map(({ one }) => one);
 }
+
+/** A server that is typed. */
+export function serverOption(url: string): Option {
+  return plain(url, url, "A running llama-server, LM Studio, vLLM or specviz serve", "");
+}
+
+/** What is offered where a server drafts. */
+export const SERVERS_OWN: Option[] = [plain(NO_DRAFT, "The server’s own draft", "What it was started with", "")];
 
 /** What can draft, in the order of the offers, after the drafters without a model. */
 export function draftOptions(models: ModelColumns, offers: OfferColumns | null): Option[] {

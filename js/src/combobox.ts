@@ -14,6 +14,8 @@ export interface ComboboxOptions {
   /** Of the row that shows what cannot be chosen. */
   refused(count: number, open: boolean): string;
   choose(key: string): void;
+  /** What may be chosen without being listed; null: nothing of that kind was typed. */
+  typed?(text: string): Option | null;
 }
 
 /**
@@ -178,7 +180,7 @@ export class Combobox {
 
   /** The list anew, for what is typed. */
   #filter(key = ""): void {
-    this.#entries = listed(this.#options, this.#typed, this.#showRefused);
+    this.#entries = this.#listed();
     const wanted = this.#entries.findIndex((entry) => entry.kind === "option" && entry.option.key === key);
     const choosable = this.#entries.findIndex((entry) => entry.kind === "option" && !entry.option.reason);
     this.#list.replaceChildren();
@@ -195,7 +197,7 @@ export class Combobox {
     const before = this.#entries[this.#active];
     const top = this.#list.scrollTop;
     const drawn = this.#drawn;
-    this.#entries = listed(this.#options, this.#typed, this.#showRefused);
+    this.#entries = this.#listed();
     this.#list.replaceChildren();
     this.#drawn = 0;
     this.#draw(drawn);
@@ -204,6 +206,11 @@ export class Combobox {
       before?.kind === "option" && entry.kind === "option" ? entry.option.key === before.option.key : entry.kind === before?.kind;
     const at = this.#entries.findIndex(same);
     this.#activate(at >= 0 ? at : reachable(this.#entries, -1, 1), false);
+  }
+
+  #listed(): Entry[] {
+    const typed = this.#with.typed?.(this.#typed.trim());
+    return typed ? [{ kind: "option", option: typed }] : listed(this.#options, this.#typed, this.#showRefused);
   }
 
   /** Draw rows until `wanted` of them stand there. */

@@ -28,6 +28,8 @@ const PATHS = {
   star: "M8 1.5l2 4.3 4.7.6-3.5 3.2.9 4.7L8 12l-4.1 2.3.9-4.7L1.3 6.4 6 5.8z",
   refresh: "M13.2 3v4h-4V5.5h1.9A4 4 0 1 0 12 8.5h1.5A5.5 5.5 0 1 1 11.7 4V3z",
   close: "M3.9 2.8 8 6.9l4.1-4.1 1.1 1.1L9.1 8l4.1 4.1-1.1 1.1L8 9.1l-4.1 4.1-1.1-1.1L6.9 8 2.8 3.9z",
+  plus: "M7.2 2.5h1.6v4.7h4.7v1.6H8.8v4.7H7.2V8.8H2.5V7.2h4.7z",
+  edit: "M11.6 1.6 14.4 4.4 5.2 13.6 1.6 14.4 2.4 10.8zM11.6 3.7 3.8 11.5l-.3 1 1-.3 7.8-7.8z",
   wide: "M1.5 2.5h13v11h-13zM3 4v8h10V4zM10 4h1.5v8H10z",
   alert: "M8 1 15.5 14.5H.5zM7.25 6v4h1.5V6zm0 5.25v1.5h1.5v-1.5z",
 } as const;
@@ -91,6 +93,16 @@ export function paced(draw: () => void, interval: number, signal: AbortSignal): 
       Math.max(0, last + interval - performance.now()),
     );
   };
+}
+
+/** How long a file may take to be written before its address is taken back. */
+const REVOKE_MS = 60_000;
+
+/** Let the browser save a file. */
+export function download(name: string, bytes: DataView, type: string): void {
+  const url = URL.createObjectURL(new Blob([bytes as DataView<ArrayBuffer>], { type }));
+  h("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), REVOKE_MS);
 }
 
 export function prefersReducedMotion(): boolean {

@@ -1,17 +1,19 @@
 import type { AnyModel } from "@anywidget/types";
-import { NGRAM, NO_DRAFT } from "./choices.js";
+import { isUrl, NGRAM, NO_DRAFT } from "./choices.js";
 import { choiceControl, colourControl, numberControl, seedControl, switchControl } from "./controls.js";
+import { ConversationView, instructions } from "./conversation.js";
 import { h, icon, keepKeys, perFrame, setText, uniqueId, type Icon } from "./dom.js";
 import { enginesView } from "./engines_view.js";
 import { ModelPicker } from "./model_picker.js";
-import { plotRow, tokenStream } from "./parts.js";
+import { plotRow, roundRow, statsGroup, tokenStream } from "./parts.js";
 import type { PickerStore } from "./picker_store.js";
-import { busy, type ExplorerTraits, type Phase, type RunState } from "./protocol.js";
+import { busy, type ExplorerTraits, type PageMessage, type Phase, type RunState } from "./protocol.js";
+import { savePageButton } from "./save_page.js";
 import { SettingsModel } from "./settings.js";
 import { ariaKeys, keysOf, keysView, listenForKeys, type Shortcut } from "./shortcuts.js";
-import { StatsTable } from "./stats_table.js";
 import type { Store } from "./store.js";
 import { Tiles } from "./tiles.js";
+import { toldView } from "./told.js";
 import { AUTO_LENGTH, PHASE, RULES, WITHOUT_MODEL } from "./words.js";
 
 /** Below this width (px) the sidebar goes under the prompt, folded. The same figure stands in styles.css. */
@@ -20,7 +22,8 @@ const NARROW = 860;
 const WAITING_MS = 1500;
 const GIVE_UP_MS = 10_000;
 
-type Request = "generate" | "stop" | "continue";
+type Request = PageMessage["type"];
+type Pressed = "generate" | "stop" | "continue";
 
 /** The dashboard: prompt, text, plots on the left; models, settings, statistics on the right. */
 export class Explorer {
@@ -29,7 +32,8 @@ export class Explorer {
   readonly #settings: SettingsModel;
   readonly #models: PickerStore;
   readonly #signal: AbortSignal;
-  readonly #buttons: Record<Request, HTMLButtonElement>;
+  readonly #buttons: Record<Pressed, HTMLButtonElement>;
+  readonly #conversation: ConversationView;
   readonly #status = h("div", { class: "sv-status", role: "status", "data-testid": "status" });
   readonly #statusText = h("span", { class: "sv-status-text" });
   readonly #banner: HTMLElement;
@@ -61,6 +65,7 @@ export class Explorer {
       stop: this.#button("stop", "Stop", "stop"),
       continue: this.#button("continue", "Continue", "next"),
     };
+    this.#conversation = new ConversationView(store, this.#settings, model, (message) => this.#ask(message), signal);
     this.#status.append(h("span", { class: "sv-progress", "aria-hidden": "true" }), this.#statusText);
     this.#bannerFold = h("details", {}, h("summary", {}, "Details"), this.#bannerDetail);
     this.#banner = h(
@@ -85,18 +90,33 @@ export class Explorer {
     this.#wide.addEventListener("click", () => this.#setWide(!this.#isWide), { signal });
     const keys = this.#shortcuts();
     this.#side = h("details", { class: "sv-settings", open: true }, h("summary", {}, "Settings", this.#summary), this.#controls(keysView(keys)));
-    const tools = [colourControl(this.#settings), switchControl(this.#settings, "show_rejected", "Show rejected", "toggle-rejected")];
+    const tools = [
+      colourControl(this.#settings),
+      switchControl(this.#settings, "show_rejected", "Show rejected", "toggle-rejected"),
+      savePageButton(model as AnyModel, signal, store),
+    ];
+    const tiles = new Tiles(store, signal);
+    this.#settings.follow(["metrics"], () => tiles.show(this.#settings.get("metrics")));
 
     const layout = h(
       "div",
       { class: "sv-layout" },
       h("div", { class: "sv-ask" }, this.#promptArea(), this.#banner),
-      h("div", { class: "sv-main" }, new Tiles(store, signal).element, tokenStream(store, { model: model as AnyModel, signal }, ...tools), plotRow(store, signal)),
+      h(
+        "div",
+        { class: "sv-main" },
+        tiles.element,
+        this.#conversation.above,
+        tokenStream(store, { model: model as AnyModel, signal }, ...tools),
+        this.#conversation.below,
+        roundRow(store, signal),
+        plotRow(store, signal),
+      ),
       h(
         "aside",
         { class: "sv-side", "aria-label": "Settings and statistics" },
         this.#side,
-        h("div", { class: "sv-group sv-side-stats" }, h("h3", {}, "Statistics"), new StatsTable(store, signal).element),
+        statsGroup(store, this.#settings, { model: model as AnyModel, signal }),
       ),
     );
     this.element = h("div", { class: "specviz sv-explorer", tabindex: -1, "data-testid": "explorer" }, layout);
@@ -117,9 +137,9 @@ export class Explorer {
     }
     const phase: Phase = this.#asked === "stop" ? "stopping" : state.phase;
     const working = busy(phase) || this.#asked !== null;
-    this.#buttons.generate.disabled = !state.can_generate || this.#asked !== null;
-    this.#buttons.stop.disabled = !state.can_stop || this.#asked !== null;
-    this.#buttons.continue.disabled = !state.can_continue || this.#asked !== null;
+    for (const [request, button] of Object.entries(this.#buttons)) button.disabled = !this.#may(request as Pressed);
+    this.#conversation.draw(this.#may("follow_up"));
+    this.element.classList.toggle("sv-conversing", this.#store.conversation.turns.length > 0);
     const { activeElement } = document;
     // A button that is disabled loses the focus to the page, and the keys with it.
     if (activeElement instanceof HTMLButtonElement && activeElement.disabled && this.element.contains(activeElement)) {
@@ -139,7 +159,7 @@ export class Explorer {
 
   #statusLine(phase: Phase): string {
     if (this.#asked && this.#slow) return "Waiting for the kernel: another cell may be running";
-    if (this.#asked === "generate" || this.#asked === "continue") return "Starting";
+    if (this.#asked && this.#asked !== "stop") return "Starting";
     const { message } = this.#store.state;
     if (phase === "crashed" || phase === "failed") return PHASE[phase];
     if (phase === "stopping") return PHASE.stopping;
@@ -156,10 +176,16 @@ export class Explorer {
     return `the next run takes ${name(next.main)} with ${name(next.draft)}`;
   }
 
-  #ask(request: Request): void {
-    if (this.#buttons[request].disabled) return;
-    this.#asked = request;
-    this.#settings.send({ type: request });
+  /** Whether the kernel would do it now. */
+  #may(request: Request): boolean {
+    const { can_generate, can_stop, can_continue } = this.#store.state;
+    return this.#asked === null && (request === "stop" ? can_stop : request === "continue" ? can_continue : can_generate);
+  }
+
+  #ask(message: PageMessage): void {
+    if (!this.#may(message.type)) return;
+    this.#asked = message.type;
+    this.#settings.send(message);
     this.#timers = [
       setTimeout(() => {
         this.#slow = true;
@@ -180,9 +206,9 @@ export class Explorer {
     this.#slow = false;
   }
 
-  #button(request: Request, label: string, glyph: Icon, className = ""): HTMLButtonElement {
+  #button(request: Pressed, label: string, glyph: Icon, className = ""): HTMLButtonElement {
     const button = h("button", { type: "button", class: `sv-button ${className}`.trim(), "data-testid": request }, icon(glyph), label);
-    button.addEventListener("click", () => this.#ask(request), { signal: this.#signal });
+    button.addEventListener("click", () => this.#ask({ type: request }), { signal: this.#signal });
     return button;
   }
 
@@ -235,6 +261,7 @@ export class Explorer {
         "Models",
         new ModelPicker(this.#models, settings, this.#signal).element,
         this.#placement(),
+        toldView(this.#models, this.#signal),
       ),
       group(
         "Speculative decoding",
@@ -269,6 +296,7 @@ export class Explorer {
         seedControl(settings),
         switchControl(settings, "ignore_eos", "Go on past the end of text", "ignore-eos"),
       ),
+      group("Instructions", ...instructions(settings)),
       enginesView(this.#models, settings, this.#signal),
       keys,
     );
@@ -276,18 +304,19 @@ export class Explorer {
 
   #shortcuts(): Shortcut[] {
     return [
-      { key: "Enter", label: "Generate", run: () => this.#ask("generate") },
-      { key: ".", label: "Stop", run: () => this.#ask("stop") },
+      { key: "Enter", label: "Generate", run: () => this.#conversation.submit() || this.#ask({ type: "generate" }) },
+      { key: ".", label: "Stop", run: () => this.#ask({ type: "stop" }) },
       { key: "L", label: "Choose the main model", run: () => this.#chooseMain() },
       { key: "D", label: "Draft on or off", run: () => this.#switchDraft() },
       { key: "E", label: "Full width", run: () => this.#setWide(!this.#isWide) },
+      { key: "U", label: "Ask a follow-up", run: () => this.#conversation.box.focus() },
     ];
   }
 
   /** Say each key where what it does is. */
   #nameKeys(keys: Shortcut[]): void {
     const [main, draft] = this.element.querySelectorAll<HTMLElement>(".sv-combobox");
-    const where = [this.#buttons.generate, this.#buttons.stop, main, draft, this.#wide];
+    const where = [this.#buttons.generate, this.#buttons.stop, main, draft, this.#wide, this.#conversation.box];
     keys.forEach((key, i) => {
       const element = where[i];
       element?.setAttribute("aria-keyshortcuts", ariaKeys(key));
@@ -314,6 +343,7 @@ export class Explorer {
   /** Off, or the draft that was on before; where none was, the best that fits. */
   #switchDraft(): void {
     const settings = this.#settings;
+    if (isUrl(settings.get("main"))) return;
     const draft = settings.get("draft");
     if (draft !== NO_DRAFT) this.#draft = draft;
     const offers = this.#models.content.offers;

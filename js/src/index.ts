@@ -1,4 +1,5 @@
 import type { AnyModel, Initialize, Render } from "@anywidget/types";
+import { Compared, viewCompare } from "./compare.js";
 import { Explorer } from "./explorer.js";
 import { ModelPicker } from "./model_picker.js";
 import { mountPart, mountRoot, viewFeed, type MountTarget } from "./parts.js";
@@ -6,9 +7,10 @@ import { PickerStore } from "./picker_store.js";
 import { viewReplay } from "./player.js";
 import { Playback } from "./player_playback.js";
 import type { ReplayTraits } from "./player_timeline.js";
-import type { ExplorerTraits, FeedTraits, KernelMessage, Part, PickerMessage, RaceMessage, Snapshot, WhatIfTraits } from "./protocol.js";
+import type { CompareTraits, ExplorerTraits, FeedTraits, KernelMessage, Part, PickerMessage, RaceMessage, Snapshot, WhatIfTraits } from "./protocol.js";
 import { RaceTrack } from "./race_track.js";
 import { RaceStore } from "./race_track_store.js";
+import { savePageButton } from "./save_page.js";
 import { SettingsModel } from "./settings.js";
 import { hideStaticRecord } from "./static_record.js";
 import { Store } from "./store.js";
@@ -25,13 +27,18 @@ export default function feed(): { initialize: Initialize<FeedTraits>; render: Re
   let store: Store | undefined;
   let race: RaceStore | undefined;
   let played: Playback | undefined;
+  let compared: Compared | undefined;
   const models = new PickerStore();
 
   return {
     initialize({ model, signal }): Exports {
       if (model.get("view") === "replay") {
         const recorded = model as unknown as AnyModel<ReplayTraits>;
-        played = new Playback(recorded.get("snapshot"), recorded.get("timeline"), (message) => model.send(message), signal);
+        played = new Playback(recorded.get("snapshot"), (message) => model.send(message), signal);
+      }
+      if (model.get("view") === "compare") {
+        const both = model as unknown as AnyModel<CompareTraits>;
+        compared = new Compared(both.get("comparison"), both.get("answers"), (message) => model.send(message));
       }
       const opened = played?.store ?? new Store((message) => model.send(message));
       store = opened;
@@ -47,10 +54,12 @@ export default function feed(): { initialize: Initialize<FeedTraits>; render: Re
       model.on("msg:custom", (message: KernelMessage | PickerMessage | RaceMessage) => {
         if (message.type === "picker") models.receive(message);
         else if (message.type === "race") raced.receive(message);
+        else if (compared && message.type === "detail") compared.receive(message);
         else opened.receive(message);
       });
       model.on("change:snapshot", restore);
-      signal.addEventListener("abort", () => [opened, raced].forEach((one) => one.dispose()), { once: true });
+      if (!played) opened.catchUp();
+      signal.addEventListener("abort", () => [opened, raced, compared].forEach((one) => one?.dispose()), { once: true });
       return {
         mount(part, target) {
           hideStaticRecord(model, target.signal);
@@ -80,7 +89,10 @@ export default function feed(): { initialize: Initialize<FeedTraits>; render: Re
           mountRoot({ el, signal }, "sv-part-race", new RaceTrack(race, (message) => model.send(message), signal).element);
           break;
         case "replay":
-          if (played) viewReplay(played, { el, signal, model: model as unknown as AnyModel<ReplayTraits> });
+          if (played) viewReplay(played, { el, signal, model: model as unknown as AnyModel<ReplayTraits> }, savePageButton(model as AnyModel, signal));
+          break;
+        case "compare":
+          if (compared) viewCompare(compared, { el, signal, model: model as unknown as AnyModel<CompareTraits> }, savePageButton(model as AnyModel, signal));
           break;
         default:
           viewFeed(store, { el, signal, model });

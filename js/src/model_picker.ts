@@ -1,4 +1,4 @@
-import { draftOptions, mainOptions, NO_DRAFT, type Option } from "./choices.js";
+import { draftOptions, isUrl, mainOptions, NO_DRAFT, serverOption, SERVERS_OWN, type Option } from "./choices.js";
 import { Combobox, warnings } from "./combobox.js";
 import { h, icon, setText, uniqueId } from "./dom.js";
 import { downloads } from "./downloads.js";
@@ -84,15 +84,17 @@ export class ModelPicker {
       this.#settings.set(role, key);
       this.#settings.flush();
     };
-    return new Combobox({ label, testid: role, refused, choose }, signal, this.#about[role].id);
+    const typed = (text: string) => (role === "main" && isUrl(text) ? serverOption(text) : null);
+    return new Combobox({ label, testid: role, refused, choose, typed }, signal, this.#about[role].id);
   }
 
   #show(role: Role, offers: OfferColumns | null): void {
     const key = this.#settings.get(role);
-    const option = this.#options[role].find((one) => one.key === key);
+    const options = role === "draft" && isUrl(this.#settings.get("main")) ? SERVERS_OWN : this.#options[role];
+    const option = options.find((one) => one.key === key);
     const none = role === "draft" && key === NO_DRAFT && offers?.why;
     const name = option?.name ?? this.#settings.get("chosen")?.[role] ?? key;
-    this.#boxes[role].show(this.#options[role], key, none ? "No compatible draft" : name, !this.#store.alive);
+    this.#boxes[role].show(options, key, none ? "No compatible draft" : name, !this.#store.alive);
     const facts = none || !option ? "" : [this.#boxes[role].cut ? name : "", option.facts].filter(Boolean).join(" · ");
     const notes = option ? [...(option.reason ? [option.reason] : []), ...option.warnings] : [];
     this.#about[role].replaceChildren(

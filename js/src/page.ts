@@ -1,34 +1,60 @@
 import type { AnyModel } from "@anywidget/types";
+import { Compared, viewCompare } from "./compare.js";
 import { h } from "./dom.js";
 import { viewReplay } from "./player.js";
 import { Playback } from "./player_playback.js";
-import type { ReplayTraits, Timeline } from "./player_timeline.js";
-import type { PageMessage, RoundDetail, RunInfo, ShownTraits, Snapshot } from "./protocol.js";
+import type { ReplayTraits } from "./player_timeline.js";
+import type { CompareTraits, PageMessage, RoundDetail, RunInfo, ShownTraits, Snapshot } from "./protocol.js";
 
-/** What a self-contained page holds. */
-export interface PageData extends ShownTraits {
+/** Of each round of an answer; empty where there were too many. */
+type Details = Omit<RoundDetail, "type" | "run" | "round">[];
+
+/** What a self-contained page of one answer holds. */
+export interface ReplayPage extends ShownTraits {
   snapshot: Snapshot;
-  timeline: Timeline;
-  /** Of each round; empty where there were too many. */
-  details: Omit<RoundDetail, "type" | "run" | "round">[];
+  details: Details;
   workshop?: boolean;
 }
 
+/** What a page of two answers holds. */
+export interface ComparePage extends Pick<CompareTraits, "answers" | "comparison" | "show_rejected"> {
+  details: [Details, Details];
+}
+
+export type PageData = ReplayPage | ComparePage;
+
 /** Show a page's views; called once, by the page itself. */
-export function openPage(root: HTMLElement, { details, snapshot, timeline, ...shown }: PageData): void {
+export function openPage(root: HTMLElement, data: PageData): void {
   const { signal } = new AbortController();
-  const answer = (message: PageMessage) => {
-    if (message.type !== "inspect") return;
-    const { run, round } = message;
-    const detail = details[round];
-    if (detail) queueMicrotask(() => playback.store.receive({ type: "detail", run, round, ...detail }));
-  };
-  const playback = new Playback(snapshot, timeline, answer, signal);
-  const model = new PageModel({ show_provenance: true, show_rejected: false, colour: "provenance", ...shown });
-  const el = h("div", { class: "sv-page" });
   followSystemTheme();
+  if ("answers" in data) openComparison(root, data, signal);
+  else openReplay(root, data, signal);
+}
+
+function openReplay(root: HTMLElement, { details, snapshot, ...shown }: ReplayPage, signal: AbortSignal): void {
+  const playback: Playback = new Playback(snapshot, answering([details], (detail) => playback.store.receive(detail)), signal);
+  const model = new PageModel({ show_provenance: true, show_rejected: false, colour: "provenance", metrics: "specviz", ...shown });
+  const el = h("div", { class: "sv-page" });
   root.append(pageHead(snapshot.run_info ?? {}), el);
   viewReplay(playback, { el, signal, model: model.as<ReplayTraits>() });
+}
+
+function openComparison(root: HTMLElement, { details, answers, comparison, show_rejected = false }: ComparePage, signal: AbortSignal): void {
+  const compared: Compared = new Compared(comparison, answers, answering(details, (detail) => compared.receive(detail)));
+  const [a, b] = comparison.names;
+  const el = h("div", {});
+  root.append(headOf([a, h("span", {}, " and "), b], "Two recorded answers. Everything is in this file."), el);
+  viewCompare(compared, { el, signal, model: new PageModel({ show_rejected }).as<CompareTraits>() });
+}
+
+/** Answers what views ask about rounds, from the details of each run, which are numbered from 1. */
+function answering(details: Details[], receive: (detail: RoundDetail) => void): (message: PageMessage) => void {
+  return (message) => {
+    if (message.type !== "inspect") return;
+    const { run, round } = message;
+    const detail = details[run - 1]?.[round];
+    if (detail) queueMicrotask(() => receive({ type: "detail", run, round, ...detail }));
+  };
 }
 
 type Callback = () => void;
@@ -70,12 +96,12 @@ class PageModel {
 function pageHead({ main = "", draft = "", num_draft_tokens: length, temperature }: RunInfo): HTMLElement {
   const settings = [draft && length !== undefined ? `draft length ${length}` : "", temperature === undefined ? "" : `temperature ${temperature}`];
   const how = settings.filter(Boolean).join(", ");
-  return h(
-    "header",
-    { class: "specviz sv-page-head" },
-    h("h1", {}, main, h("span", {}, draft ? ` with ${draft}` : " without a draft")),
-    h("p", { class: "sv-caption" }, `Recorded${how ? ` with ${how}` : ""}. Everything is in this file.`),
-  );
+  const title = [main, h("span", {}, draft ? ` with ${draft}` : " without a draft")];
+  return headOf(title, `Recorded${how ? ` with ${how}` : ""}. Everything is in this file.`);
+}
+
+function headOf(title: (Node | string)[], caption: string): HTMLElement {
+  return h("header", { class: "specviz sv-page-head" }, h("h1", {}, ...title), h("p", { class: "sv-caption" }, caption));
 }
 
 /** The page follows the system's choice of light or dark, as a notebook follows JupyterLab's. */

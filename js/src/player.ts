@@ -1,14 +1,14 @@
 import type { AnyModel } from "@anywidget/types";
 import { colourControl, switchControl } from "./controls.js";
 import { h, icon, perFrame, prefersReducedMotion, setText, uniqueId, type Icon } from "./dom.js";
-import { mountRoot, plotRow, tokenStream } from "./parts.js";
+import { mountRoot, plotRow, roundRow, statsGroup, tokenStream } from "./parts.js";
 import type { Playback } from "./player_playback.js";
 import { Ghosts, QuestionPanel } from "./player_question.js";
 import { Strip } from "./player_strip.js";
-import { CONSTANT_PER_SECOND, type Pace, type ReplayTraits } from "./player_timeline.js";
+import type { Pace, ReplayTraits } from "./player_timeline.js";
 import type { ExplorerTraits } from "./protocol.js";
 import { SettingsModel } from "./settings.js";
-import { StatsTable } from "./stats_table.js";
+import { CONSTANT_PER_SECOND } from "./timeline.js";
 import { count } from "./words.js";
 
 const SPEEDS = [0.25, 0.5, 1, 2, 4, 8];
@@ -20,19 +20,20 @@ export interface PlayerTarget {
   model: AnyModel<ReplayTraits>;
 }
 
-/** A recorded generation: tokens, the player, plots, statistics. */
-export function viewReplay(playback: Playback, { el, signal, model }: PlayerTarget): void {
+/** A recorded generation: tokens, the player, plots, statistics; `more` stands beside the tools above the tokens. */
+export function viewReplay(playback: Playback, { el, signal, model }: PlayerTarget, ...more: HTMLElement[]): void {
   const { store } = playback;
   const settings = new SettingsModel(model as unknown as AnyModel<ExplorerTraits>, signal);
   const tools = [colourControl(settings), switchControl(settings, "show_rejected", "Show rejected", "toggle-rejected")];
-  const stream = tokenStream(store, { model, signal }, ...tools);
+  const stream = tokenStream(store, { model, signal }, ...tools, ...more);
   const player = new Player(playback, stream, signal);
   if (!playback.begun) {
     playback.begun = true;
     playback.asking = model.get("workshop") ?? false;
     if (model.get("autoplay") && !prefersReducedMotion()) playback.play();
   }
-  mountRoot({ el, signal }, "sv-feed sv-replay", stream, player.element, plotRow(store, signal), new StatsTable(store, signal).element);
+  const stats = statsGroup(store, settings, { model, signal });
+  mountRoot({ el, signal }, "sv-feed sv-replay", stream, player.element, roundRow(store, signal), plotRow(store, signal), stats);
 }
 
 /** The bar that plays, pauses, searches and steps; in workshop mode it asks. */
@@ -56,8 +57,8 @@ export class Player {
   /** `stream`: the tokens beside which a question shows what was drafted. */
   constructor(playback: Playback, stream: HTMLElement | null, signal: AbortSignal) {
     this.#playback = playback;
-    const { playhead, timeline } = playback;
-    this.#strip = new Strip(timeline, playhead, signal);
+    const { playhead, timeline, store } = playback;
+    this.#strip = new Strip(timeline, playhead, store.selection, signal);
     this.#strip.onPick = (round) => playback.goTo(round + 1);
     this.#panel = new QuestionPanel(playback);
     const log = stream?.querySelector<HTMLElement>(".sv-stream") ?? null;
@@ -74,7 +75,7 @@ export class Player {
     });
     this.element = h(
       "section",
-      { class: "sv-player", "aria-label": "Replay", "data-testid": "player", "data-lm-suppress-shortcuts": "true" },
+      { class: "sv-player", tabindex: -1, "aria-label": "Replay", "data-testid": "player", "data-lm-suppress-shortcuts": "true" },
       this.#panel.element,
       h("div", { class: "sv-pl-track" }, this.#scrubber, this.#strip.element),
       this.#controls(),
@@ -175,6 +176,7 @@ export class Player {
       PageUp: () => this.#playback.step(10),
       Home: () => this.#playback.goTo(0),
       End: () => this.#playback.goTo(this.#playback.playhead.rounds),
+      Escape: () => this.#playback.store.selection.clear(),
       ...(own ? {} : { " ": () => this.#toggle() }),
       ...(question && digit !== null && digit <= question.sent ? { [event.key]: () => this.#playback.answer(digit) } : {}),
     };

@@ -1,7 +1,8 @@
-import { Playhead, type Pace, type Timeline } from "./player_timeline.js";
+import { Playhead, type Pace } from "./player_timeline.js";
 import { Workshop } from "./player_workshop.js";
-import type { Batch, Content, CurveColumns, PageMessage, RunState, Snapshot, StatRow } from "./protocol.js";
+import type { Batch, Content, CurveColumns, PageMessage, ReasoningColumns, RunState, Snapshot, StatRow } from "./protocol.js";
 import { IDLE, Store } from "./store.js";
+import { extend, noTimeline, type Timeline } from "./timeline.js";
 
 /** Time (s) that one frame may take of a replay, however long the page was out of sight. */
 const LONGEST_FRAME = 0.25;
@@ -12,7 +13,8 @@ export class Playback {
   readonly store: Store;
   readonly playhead: Playhead;
   readonly workshop: Workshop;
-  readonly timeline: Timeline;
+  /** Of the whole recording. */
+  readonly timeline: Timeline = noTimeline();
   /** Whether a view has shown it yet. */
   begun = false;
   playing = false;
@@ -28,9 +30,10 @@ export class Playback {
   #frame = 0;
   #last = 0;
 
-  constructor(snapshot: Snapshot, timeline: Timeline, send: (message: PageMessage) => void, signal: AbortSignal) {
+  constructor(snapshot: Snapshot, send: (message: PageMessage) => void, signal: AbortSignal) {
     this.#snapshot = snapshot;
-    this.timeline = timeline;
+    const { timeline } = this;
+    if (snapshot.rounds) extend(timeline, snapshot.rounds);
     this.#signal = signal;
     this.store = new Store(send);
     this.playhead = new Playhead(timeline);
@@ -146,14 +149,17 @@ export class Playback {
 
   /** What came in the rounds from `from` up to `to`. */
   #content(from: number, to: number): Content {
-    const { tokens, dropped, curves, run_info, stats = [], baseline = null, state = IDLE } = this.#snapshot;
+    const { tokens, dropped, curves, rounds, reasoning, run_info, metrics = {}, metric_words, stats = [], baseline = null, state = IDLE } = this.#snapshot;
     const { timeline } = this;
     const ended = to === this.playhead.rounds;
-    const content: Content = ended ? { stats, baseline, state } : { stats: this.#stats(to), baseline: null, state: to === 0 ? IDLE : PLAYING };
+    const content: Content = ended ? { stats, metrics, baseline, state } : { stats: this.#stats(to), metrics: {}, baseline: null, state: to === 0 ? IDLE : PLAYING };
     if (run_info) content.run_info = run_info;
+    if (metric_words) content.metric_words = metric_words;
     if (tokens) content.tokens = cut(tokens, timeline.tokens[from - 1] ?? 0, timeline.tokens[to - 1] ?? 0);
     if (dropped) content.dropped = cut(dropped, timeline.dropped[from - 1] ?? 0, timeline.dropped[to - 1] ?? 0);
     if (curves) content.curves = cut(curves, from, to);
+    if (rounds) content.rounds = cut(rounds, from, to);
+    if (reasoning) content.reasoning = begun(reasoning, timeline.tokens, from, to);
     return content;
   }
 
@@ -185,6 +191,29 @@ export class Playback {
   #notify(): void {
     for (const listener of [...this.#listeners]) listener();
   }
+}
+
+/**
+ * The stretches begun by round `to`, those left out that were whole at round `from`. One that is not whole yet has no
+ * figures: what is recorded is of the whole.
+ */
+function begun({ start, kind, caption }: ReasoningColumns, tokens: number[], from: number, to: number): ReasoningColumns {
+  const before = tokens[from - 1] ?? 0;
+  const now = tokens[to - 1] ?? 0;
+  const stop = (i: number) => start[i + 1] ?? tokens.at(-1) ?? 0;
+  const columns: ReasoningColumns = { from: 0, start: [], kind: "", caption: [] };
+  for (const [i, at] of start.entries()) {
+    if (at >= now) break;
+    if (stop(i) <= before) {
+      columns.from = i + 1;
+      continue;
+    }
+    const whole = stop(i) <= now;
+    columns.start.push(at);
+    columns.kind += whole || kind[i] === "a" ? kind[i] : "o";
+    columns.caption.push(whole ? (caption[i] ?? "") : "");
+  }
+  return columns;
 }
 
 function cut<Columns extends object>(columns: Columns, from: number, to: number): Columns {

@@ -1,31 +1,13 @@
 import type { ShownTraits, Snapshot } from "./protocol.js";
+import { CONSTANT_PER_SECOND, between, endOf, isTimed, roundAt, type Timeline } from "./timeline.js";
 
-/** Output tokens a second at constant pace and speed 1. */
-export const CONSTANT_PER_SECOND = 10;
 /** Where a round's verify begins, as a share of it, if its times are not known. */
 const UNTIMED = 0.5;
-
-/** When each round of a recorded generation was, and what had come by its end; columns with an entry per round. */
-export interface Timeline {
-  /** Seconds of decoding. */
-  end: number[];
-  draft: number[];
-  verify: number[];
-  /** Counts of everything up to the round's end. */
-  tokens: number[];
-  dropped: number[];
-  drafted: number[];
-  accepted: number[];
-  /** Of the round: tokens that went to the main model, and those it agreed with. */
-  sent: number[];
-  agreed: number[];
-}
 
 export interface ReplayTraits extends ShownTraits {
   view: "replay";
   feed_id: string;
   snapshot: Snapshot;
-  timeline: Timeline;
   autoplay?: boolean;
   workshop?: boolean;
 }
@@ -40,13 +22,11 @@ export class Playhead {
   /** Whether times were recorded; if not, all is at constant pace. */
   readonly timed: boolean;
   readonly #timeline: Timeline;
-  readonly #ends: number[];
 
   constructor(timeline: Timeline) {
     this.#timeline = timeline;
     this.rounds = timeline.end.length;
-    this.timed = (timeline.end.at(-1) ?? 0) > 0;
-    this.#ends = this.timed ? timeline.end : timeline.tokens.map((n) => n / CONSTANT_PER_SECOND);
+    this.timed = isTimed(timeline);
   }
 
   get total(): number {
@@ -68,7 +48,7 @@ export class Playhead {
 
   /** When a round ends, in seconds on the scrubber's axis. */
   endOf(round: number): number {
-    return this.#ends[round] ?? 0;
+    return endOf(this.#timeline, round);
   }
 
   /** When a round's verify begins, as a share of the round. */
@@ -84,20 +64,9 @@ export class Playhead {
   }
 
   seek(seconds: number): void {
-    this.place(this.roundAt(seconds));
+    this.place(roundAt(this.#timeline, seconds));
     const length = this.#length(this.round);
     if (!this.ended && length > 0) this.within = Math.max(0, seconds - this.endOf(this.round - 1)) / length;
-  }
-
-  /** The round under way at that time. */
-  roundAt(seconds: number): number {
-    let [low, high] = [0, this.rounds];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.endOf(middle) <= seconds) low = middle + 1;
-      else high = middle;
-    }
-    return low;
   }
 
   /** Move on by so much time at speed 1; true where a round at which `asks` holds stopped it before its verdict. */
@@ -126,6 +95,6 @@ export class Playhead {
   }
 
   #tokens(round: number): number {
-    return (this.#timeline.tokens[round] ?? 0) - (this.#timeline.tokens[round - 1] ?? 0);
+    return between(this.#timeline.tokens, round, round + 1);
   }
 }

@@ -1,5 +1,5 @@
 import type { Fate, Kind, Snapshot } from "./protocol.js";
-import type { Timeline } from "./player_timeline.js";
+import { between, type Timeline } from "./timeline.js";
 import { quotable } from "./words.js";
 
 /** A token of a round as it is shown beside the question. */
@@ -81,7 +81,7 @@ export class Workshop {
 
 function questionOf(round: number, { tokens, dropped }: Snapshot, timeline: Timeline): Question {
   const [from, to] = [timeline.tokens[round - 1] ?? 0, timeline.tokens[round] ?? 0];
-  const accepted = (timeline.accepted[round] ?? 0) - (timeline.accepted[round - 1] ?? 0);
+  const accepted = between(timeline.accepted, round, round + 1);
   const kept = (tokens?.text.slice(from, from + accepted) ?? []).map((text): Chip => ({ text, fate: "a", kind: null }));
   const gone: Chip[] = [];
   for (let j = timeline.dropped[round - 1] ?? 0; j < (timeline.dropped[round] ?? 0); j++) {

@@ -1,10 +1,13 @@
 import type { Layout, Trace } from "plotly.js-basic-dist-min";
+import { Brush, type RoundAxis } from "./brush.js";
 import { Decimator } from "./decimator.js";
-import { h, prefersReducedMotion, setText } from "./dom.js";
+import { h, perFrame, prefersReducedMotion, setText } from "./dom.js";
 import { busy, type Curve, type Maybe } from "./protocol.js";
 import { doubled, FIRST_X, step } from "./ranges.js";
+import { selectWithKeys } from "./selection.js";
 import type { Store } from "./store.js";
 import { onThemeChange, readTheme, type Theme } from "./theme.js";
+import { firstAbove } from "./timeline.js";
 import { percent } from "./words.js";
 
 export const MAX_POINTS = 1000;
@@ -91,8 +94,8 @@ type Plotly = typeof import("plotly.js-basic-dist-min").default;
 /** Evaluated on first use: the bundle itself must start fast, or anywidget gives up on the model. */
 const loadPlotly = (): Promise<Plotly> => import("plotly.js-basic-dist-min").then((module) => module.default);
 
-/** One live plot: animated while a run is under way, drawn exactly when it ends. */
-export class CurvePlot {
+/** One live plot: animated while a run is under way, drawn exactly when it ends. A drag selects the rounds it passes. */
+export class CurvePlot implements RoundAxis {
   readonly element: HTMLElement;
   readonly #spec: PlotSpec;
   readonly #store: Store;
@@ -100,6 +103,7 @@ export class CurvePlot {
   readonly #area = h("div", { class: "sv-plot-area" });
   readonly #note = h("p", { class: "sv-plot-note", hidden: true });
   readonly #value = h("span", { class: "sv-number", title: "Overall, up to now" });
+  readonly #brush: Brush;
   readonly #decimator = new Decimator<Row>(MAX_POINTS);
   readonly #interval = prefersReducedMotion() ? CALM_FRAME_MS : FRAME_MS;
 
@@ -124,19 +128,26 @@ export class CurvePlot {
     this.#spec = spec;
     this.#store = store;
     this.#signal = signal;
+    this.#brush = new Brush(this.#area, this, store.selection, signal);
+    this.#brush.onPick = () => store.selection.clear();
     const key = h("ul", { class: "sv-plot-key" });
     for (const look of LOOKS) for (const series of spec.series) if (series.look === look) key.append(keyItem(look, series.label));
     if (spec.level) key.append(keyItem("reference", spec.level.label));
     this.element = h(
       "figure",
-      { class: "sv-plot", "data-testid": `plot-${name}`, "data-points": 0 },
+      { class: "sv-plot", tabindex: -1, "data-testid": `plot-${name}`, "data-points": 0 },
       h(
         "figcaption",
         {},
         h("div", { class: "sv-row" }, h("span", { class: "sv-plot-title", title: spec.about }, spec.title), this.#value),
         key,
       ),
-      h("div", { class: "sv-plot-frame", role: "img", "aria-label": spec.about }, this.#area, this.#note),
+      h("div", { class: "sv-plot-frame", role: "img", "aria-label": spec.about }, this.#area, this.#brush.element, this.#note),
+    );
+    selectWithKeys(this.element, store.selection, () => this.rounds, signal);
+    store.selection.subscribe(
+      perFrame(() => this.#brush.draw(), signal),
+      signal,
     );
     signal.addEventListener("abort", () => this.#dispose(), { once: true });
     store.subscribe(() => this.#update(), signal);
@@ -144,6 +155,19 @@ export class CurvePlot {
     this.#take();
     this.#drawValues();
     void this.#open();
+  }
+
+  get rounds(): number {
+    return this.#store.curves.x.length;
+  }
+
+  roundAt(share: number): number {
+    const { x } = this.#store.curves;
+    return firstAbove((round) => x[round] ?? 0, x.length, share * this.#range);
+  }
+
+  startOf(round: number): number {
+    return Math.min(1, (this.#store.curves.x[round - 1] ?? 0) / this.#range);
   }
 
   async #open(): Promise<void> {
@@ -292,6 +316,7 @@ export class CurvePlot {
   }
 
   #marked(): void {
+    this.#brush.draw();
     this.element.dataset["points"] = String(this.#decimator.rows().length);
   }
 

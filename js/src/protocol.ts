@@ -45,6 +45,16 @@ export interface TokenColumns {
   q: Maybe[];
 }
 
+/** Stretches of an answer that reasons, from number `from` on; they replace what was told of those. */
+export interface ReasoningColumns {
+  from: number;
+  /** Index of the first token of each. */
+  start: number[];
+  /** One letter each: reasoning, reasoning that goes on (`o`), answer. */
+  kind: string;
+  caption: string[];
+}
+
 export interface DroppedColumns {
   at: number[];
   text: string[];
@@ -68,11 +78,29 @@ export type Curve = (typeof CURVES)[number];
 
 export type CurveColumns = { x: number[] } & Record<Curve, Maybe[]>;
 
+export const ROUNDS = ["draft", "verify", "other", "drafted", "sent", "accepted", "agreed", "tokens"] as const;
+
+/** Of each round: seconds of its parts, then counts; `agreed` is accepted + past the end, `tokens` those of the output. */
+export type RoundColumns = Record<(typeof ROUNDS)[number], number[]>;
+
 export interface StatRow {
   key: string;
   label: string;
   value: string;
   help?: string;
+}
+
+/** In whose names statistics are told; `specviz` stands for all there is. */
+export type Metrics = "specviz" | Dialect;
+export type Dialect = "lmstudio" | "vllm" | "llamacpp" | "textbook";
+
+/** What is said of a dialect's figure. */
+export interface MetricWords {
+  key: string;
+  label: string;
+  help: string;
+  /** Key of the headline figure in whose place it stands; empty: none. */
+  tile: string;
 }
 
 export interface Baseline {
@@ -96,9 +124,31 @@ export interface Content {
   tokens?: TokenColumns;
   dropped?: DroppedColumns;
   curves?: CurveColumns;
+  rounds?: RoundColumns;
+  reasoning?: ReasoningColumns;
   stats?: StatRow[];
+  /** Figures of each dialect as it writes them; null: not measured. */
+  metrics?: Partial<Record<Dialect, (string | null)[]>>;
+  /** What they are, in the same order. */
+  metric_words?: Partial<Record<Dialect, MetricWords[]>>;
   baseline?: Baseline | null;
   state?: RunState;
+  conversation?: Conversation;
+}
+
+/** What was said before the turn that the rest of the content is about. */
+export interface Conversation {
+  turns: TurnColumns[];
+  /** Whether there is something that was replaced, and can be brought back. */
+  can_undo: boolean;
+}
+
+/** An earlier turn: its answer in runs of tokens of one kind. */
+export interface TurnColumns {
+  user: string;
+  text: string[];
+  kind: string;
+  caption: string;
 }
 
 /** The most probable tokens of a position; `mark` holds `t` for the token itself, `c` for the main model's choice. */
@@ -258,6 +308,16 @@ export interface PickerContent {
   engines?: EngineReport[];
   /** Where the models of the last run are, in words. */
   placement?: string[];
+  /** What the server of the last run tells: in words, and whether it does; empty where models run here. */
+  told?: [what: string, told: boolean][];
+}
+
+/** A file for the view that asked with this id; its bytes are the message's buffer, unless an error says why there are none. */
+export interface FileMessage {
+  type: "file";
+  id: string;
+  name: string;
+  error?: string;
 }
 
 export interface PickerMessage extends PickerContent {
@@ -268,6 +328,10 @@ export type KernelMessage = Batch | Snapshot | RoundDetail;
 
 export type PageMessage =
   | { type: "generate" | "continue" | "start" | "stop" | "resync" }
+  | { type: "regenerate" | "new" | "undo" }
+  | { type: "follow_up"; text: string }
+  | { type: "edit"; turn: number; text: string }
+  | { type: "save" | "save_page"; id: string }
   | { type: "inspect"; run: number; round: number }
   | { type: "models" | "refresh" | "cancel_download" }
   | { type: "set_default"; draft: string }
@@ -288,15 +352,19 @@ export interface ShownTraits {
   show_provenance?: boolean;
   show_rejected?: boolean;
   colour?: Colour;
+  metrics?: Metrics;
 }
 
 export interface FeedTraits extends ShownTraits {
-  view: "feed" | "explorer" | "picker" | "what_if" | "race" | "replay";
+  view: "feed" | "explorer" | "picker" | "what_if" | "race" | "replay" | "compare";
   feed_id: string;
   snapshot: Snapshot | RaceMessage | Record<string, never>;
 }
 
 export interface Settings {
+  /** Of the conversation. */
+  name: string;
+  system: string;
   prompt: string;
   main: string;
   draft: string;
@@ -308,10 +376,12 @@ export interface Settings {
   max_tokens: number;
   seed: number | null;
   ignore_eos: boolean;
+  json_schema: string;
   measure_baseline: boolean;
   show_provenance: boolean;
   show_rejected: boolean;
   colour: Colour;
+  metrics: Metrics;
 }
 
 export interface ExplorerTraits extends Omit<FeedTraits, keyof ShownTraits>, Settings {
@@ -322,7 +392,7 @@ export interface ExplorerTraits extends Omit<FeedTraits, keyof ShownTraits>, Set
   launched: string[];
 }
 
-export type Part = "tokens" | "acceptance" | "throughput" | "speedup" | "stats";
+export type Part = "tokens" | "acceptance" | "throughput" | "speedup" | "timeline" | "accepted" | "positions" | "stats";
 
 export interface PartTraits extends ShownTraits {
   feed: string;
@@ -455,4 +525,45 @@ export interface RaceMessage {
   lanes: Partial<Record<LaneWay, LaneColumns>>;
   speedup: Maybe;
   heats?: HeatColumns;
+}
+
+/** What one answer says where two part (`Compare`), and how sure its main model was. */
+export interface PartingChoice {
+  at: number;
+  /** null: the answer has ended. */
+  text: string | null;
+  p: Maybe;
+  /** Of the other answer's token, under this answer's main model. */
+  other_p: Maybe;
+  margin: Maybe;
+  margin_logits: Maybe;
+}
+
+/** A setting or a figure of two answers, in words. */
+export interface ComparedRow {
+  label: string;
+  a: string;
+  b: string;
+  help: string;
+}
+
+export interface ComparisonColumns {
+  names: [string, string];
+  verdict: string;
+  /** Of each passage: output tokens of either answer up to its end. */
+  a: number[];
+  b: number[];
+  /** Of each: `1` where both say the same, else `0`. */
+  equal: string;
+  parting: [PartingChoice, PartingChoice] | null;
+  settings: ComparedRow[];
+  figures: ComparedRow[];
+}
+
+export interface CompareTraits extends Pick<ShownTraits, "show_rejected"> {
+  view: "compare";
+  feed_id: string;
+  /** Numbered as runs 1 and 2. */
+  answers: [Snapshot, Snapshot];
+  comparison: ComparisonColumns;
 }

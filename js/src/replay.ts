@@ -99,8 +99,12 @@ export interface Curves {
   pass: number[];
   /** Per drafted token and token in the cache. */
   draft_slope: number;
-  /** Per evaluated token and token in the cache. */
+  /** Per pass and token in the cache. */
   pass_slope: number;
+  /** Per evaluated token and token in the cache. */
+  token_slope: number;
+  /** That a pass takes longer where it is not as wide as the one before. */
+  switch: number;
 }
 
 /** What the rounds of replayed texts have to do, as far as their time depends on it. */
@@ -111,15 +115,19 @@ export interface Work {
   sent: number[];
   /** Sum over drafted tokens of the tokens in the cache. */
   draftedDepth: number;
+  /** The same over passes of the main model. */
+  passDepth: number;
   /** The same over tokens evaluated by the main model. */
   evaluatedDepth: number;
+  /** How many passes of the main model are not as wide as the one before. */
+  switches: number;
 }
 
 /** Add up replays of texts whose prompts have so many tokens. */
 export function workOf(replays: Replay[], nPrompts: number[]): Work {
   const longest = replays.reduce((most, one) => one.drafted.reduce((a, b) => Math.max(a, b), most), 0);
   const none = () => new Array<number>(longest + 1).fill(0);
-  const work: Work = { drafted: none(), sent: none(), draftedDepth: 0, evaluatedDepth: 0 };
+  const work: Work = { drafted: none(), sent: none(), draftedDepth: 0, passDepth: 0, evaluatedDepth: 0, switches: 0 };
   replays.forEach(({ accepted, sent, drafted }, text) => {
     let depth = nPrompts[text] ?? 0;
     for (let i = 0; i < accepted.length; i++) {
@@ -127,7 +135,9 @@ export function workOf(replays: Replay[], nPrompts: number[]): Work {
       work.drafted[d] = (work.drafted[d] ?? 0) + 1;
       work.sent[s] = (work.sent[s] ?? 0) + 1;
       work.draftedDepth += d * depth;
+      work.passDepth += depth;
       work.evaluatedDepth += (s + 1) * depth;
+      work.switches += Number(i > 0 && s !== sent[i - 1]);
       depth += (accepted[i] ?? 0) + 1;
     }
   });
@@ -139,7 +149,11 @@ export function time(curves: Curves, work: Work): { draft: number; pass: number 
   if (work.drafted.length > curves.draft.length) return null;
   return {
     draft: dot(work.drafted, curves.draft) + curves.draft_slope * work.draftedDepth,
-    pass: dot(work.sent, curves.pass) + curves.pass_slope * work.evaluatedDepth,
+    pass:
+      dot(work.sent, curves.pass) +
+      curves.pass_slope * work.passDepth +
+      curves.token_slope * work.evaluatedDepth +
+      curves.switch * work.switches,
   };
 }
 

@@ -1,7 +1,10 @@
-import { h, paced, READABLE_MS, setText, uniqueId } from "./dom.js";
-import type { StatRow } from "./protocol.js";
+import { h, icon, paced, perFrame, READABLE_MS, setText, uniqueId } from "./dom.js";
+import { busy, type Metrics, type StatRow } from "./protocol.js";
+import type { SettingsModel } from "./settings.js";
 import type { Store } from "./store.js";
+import { rangeWords } from "./timeline.js";
 import { Tooltip } from "./tooltip.js";
+import { METRICS } from "./words.js";
 
 interface Line {
   row: HTMLElement;
@@ -16,13 +19,21 @@ export class StatsTable {
   readonly #store: Store;
   readonly #lines = new Map<string, Line>();
   readonly #body = h("tbody", { role: "rowgroup" });
-  readonly #empty = h("p", { class: "sv-caption" }, "Nothing measured yet.");
+  readonly #empty = h("p", { class: "sv-caption" });
+  readonly #selected = h("span", { role: "status", "data-testid": "selection" });
+  readonly #clear = h(
+    "button",
+    { type: "button", class: "sv-quiet", title: "Select no rounds (Escape)", "aria-label": "Select no rounds", "data-testid": "clear-selection" },
+    icon("close"),
+  );
   readonly #tooltip: Tooltip;
+
+  #metrics: Metrics = "specviz";
 
   constructor(store: Store, signal: AbortSignal) {
     this.#store = store;
     const table = h("table", { class: "sv-table", role: "table", "aria-label": "Statistics" }, this.#body);
-    this.element = h("section", { class: "sv-stats", "data-testid": "stats", "aria-label": "Statistics" }, table, this.#empty);
+    this.element = h("section", { class: "sv-stats", "data-testid": "stats", "aria-label": "Statistics" }, h("div", { class: "sv-selection" }, this.#selected, this.#clear), table, this.#empty);
     this.#tooltip = new Tooltip(this.element);
     for (const [on, off] of [["pointerover", "pointerout"], ["focusin", "focusout"]] as const) {
       this.element.addEventListener(on, (event) => this.#explain(event.target), { signal });
@@ -35,12 +46,29 @@ export class StatsTable {
       },
       { signal },
     );
+    this.#clear.addEventListener("click", () => store.selection.clear(), { signal });
     store.subscribe(paced(() => this.draw(), READABLE_MS, signal), signal);
+    const select = perFrame(() => this.#drawSelection(), signal);
+    store.selection.subscribe(select, signal);
     this.draw();
   }
 
+  /** Tell them in somebody's names. */
+  show(metrics: Metrics): void {
+    this.#metrics = metrics;
+    this.element.dataset["metrics"] = metrics;
+    this.draw();
+  }
+
+  #drawSelection(): void {
+    const { selection, timeline } = this.#store;
+    setText(this.#selected, selection.range ? rangeWords(timeline, selection.range) : "");
+    this.#clear.hidden = selection.range === null;
+  }
+
   draw(): void {
-    const { stats } = this.#store;
+    const stats = this.#store.rows(this.#metrics);
+    this.#drawSelection();
     const keys = new Set(stats.map((row) => row.key));
     for (const [key, line] of this.#lines) {
       if (keys.has(key)) continue;
@@ -55,6 +83,9 @@ export class StatsTable {
       this.#setHelp(line, row);
       if (this.#body.children[index] !== line.row) this.#body.insertBefore(line.row, this.#body.children[index] ?? null);
     });
+    // A replay on its way has the figures that were recorded round by round, which others do not name.
+    const later = this.#store.stats.length > 0 && busy(this.#store.state.phase);
+    setText(this.#empty, later ? "Told at the end." : "Nothing measured yet.");
     this.#empty.hidden = stats.length > 0;
   }
 
@@ -84,4 +115,14 @@ export class StatsTable {
     if (label && help) this.#tooltip.show(label.getBoundingClientRect(), help);
     else this.#tooltip.hide();
   }
+}
+
+/** In whose names statistics are told. */
+export function metricsControl(settings: SettingsModel): HTMLElement {
+  const id = uniqueId("metrics");
+  const options = Object.entries(METRICS).map(([value, label]) => h("option", { value }, label));
+  const select = h("select", { id, class: "sv-select sv-small", "data-testid": "metrics" }, ...options);
+  select.addEventListener("change", () => settings.set("metrics", select.value as Metrics));
+  settings.follow(["metrics"], () => (select.value = settings.get("metrics")));
+  return h("div", { class: "sv-field sv-inline sv-tool" }, h("label", { for: id }, "In the names of"), select);
 }

@@ -1,19 +1,25 @@
 import {
+  busy,
   CURVES,
   type Baseline,
   type Batch,
   type Content,
+  type Conversation,
   type CurveColumns,
   type DroppedColumns,
   type KernelMessage,
   type Maybe,
+  type Metrics,
   type PageMessage,
+  type ReasoningColumns,
   type RoundDetail,
   type RunInfo,
   type RunState,
   type Snapshot,
   type StatRow,
 } from "./protocol.js";
+import { Selection } from "./selection.js";
+import { extend, noTimeline, type Timeline } from "./timeline.js";
 
 export const RESYNC_DELAY_MS = 250;
 export const RESYNC_RETRY_MS = 2000;
@@ -48,6 +54,16 @@ export const IDLE: RunState = {
   can_continue: false,
 };
 
+const NO_CONVERSATION: Conversation = { turns: [], can_undo: false };
+
+/** Consecutive tokens that reason, or do not. */
+export interface Stretch {
+  start: number;
+  /** Reasoning, reasoning that goes on, answer. */
+  kind: "r" | "o" | "a";
+  caption: string;
+}
+
 type Listener = () => void;
 
 /**
@@ -61,12 +77,20 @@ export class Store {
   tokens: Tokens = noTokens();
   dropped: Dropped = noDropped();
   curves: CurveColumns = noCurves();
+  timeline: Timeline = noTimeline();
+  /** Rounds that are selected, in every view of them. */
+  readonly selection = new Selection();
+  /** Of an answer that reasons; without reasoning there are none. */
+  stretches: Stretch[] = [];
   stats: StatRow[] = [];
   baseline: Baseline | null = null;
   state: RunState = IDLE;
+  conversation: Conversation = NO_CONVERSATION;
   /** True while the content came whole, from a snapshot, and nothing was appended to it since. */
   restored = false;
 
+  #metrics: NonNullable<Content["metrics"]> = {};
+  #metricWords: NonNullable<Content["metric_words"]> = {};
   #details = new Map<number, RoundDetail>();
   #detailListeners = new Set<Listener>();
   #asked: number | null = null;
@@ -105,6 +129,16 @@ export class Store {
     else if (message.type === "detail") this.#receiveDetail(message);
   }
 
+  /** The statistics in somebody's names; `tile` says in place of which headline figure one stands. */
+  rows(metrics: Metrics): (StatRow & { tile?: string })[] {
+    if (metrics === "specviz") return this.stats;
+    const words = this.#metricWords[metrics] ?? [];
+    return words.flatMap((row, i) => {
+      const value = this.#metrics[metrics]?.[i] ?? null;
+      return value === null ? [] : [{ ...row, value }];
+    });
+  }
+
   /** What is recorded of a round; where that is not here yet it is asked for, and `subscribeDetails` tells when it comes. */
   detail(round: number): RoundDetail | undefined {
     const known = this.#details.get(round);
@@ -118,6 +152,13 @@ export class Store {
   /** Take the `snapshot` trait, which is `{}` before the first run. */
   restore(snapshot: Snapshot | Record<string, never> | null | undefined): void {
     if (snapshot && typeof snapshot.seq === "number") this.#receiveSnapshot(snapshot as Snapshot);
+  }
+
+  /** Of a run under way, what came between its snapshot and now is lost: ask for all of it. */
+  catchUp(): void {
+    if (!busy(this.state.phase)) return;
+    this.#waiting = true;
+    this.#requestSnapshot();
   }
 
   dispose(): void {
@@ -141,10 +182,13 @@ export class Store {
     const known = this.#seq !== null && snapshot.run === this.run && snapshot.seq <= this.#seq;
     if (known && !this.#waiting) return;
     this.#clear();
+    if (snapshot.run !== this.run) this.selection.clear();
     this.runInfo = {};
     this.stats = [];
+    this.#metrics = {};
     this.baseline = null;
     this.state = IDLE;
+    this.conversation = NO_CONVERSATION;
     this.#apply(snapshot);
     this.run = snapshot.run;
     this.#seq = snapshot.seq;
@@ -175,6 +219,7 @@ export class Store {
     }
     if (batch.reset) {
       this.#clear();
+      this.selection.clear();
       this.runInfo = {};
     }
     this.#apply(batch);
@@ -194,6 +239,8 @@ export class Store {
     this.tokens = noTokens();
     this.dropped = noDropped();
     this.curves = noCurves();
+    this.timeline = noTimeline();
+    this.stretches = [];
     this.#details.clear();
     this.#asked = null;
   }
@@ -212,9 +259,14 @@ export class Store {
       append(this.curves.x, curves.x);
       for (const name of CURVES) append(this.curves[name], curves[name]);
     }
+    if (content.rounds) extend(this.timeline, content.rounds);
+    if (content.reasoning) this.#applyReasoning(content.reasoning);
     if (content.run_info) this.runInfo = content.run_info;
     if (content.stats) this.stats = content.stats;
+    if (content.metrics) this.#metrics = content.metrics;
+    if (content.metric_words) this.#metricWords = content.metric_words;
     if (content.baseline !== undefined) this.baseline = content.baseline;
+    if (content.conversation) this.conversation = content.conversation;
     if (content.state) this.state = { ...IDLE, ...content.state };
   }
 
@@ -225,6 +277,11 @@ export class Store {
     append(this.dropped.round, dropped.round);
     append(this.dropped.p, dropped.p);
     append(this.dropped.q, dropped.q);
+  }
+
+  #applyReasoning({ from, start, kind, caption }: ReasoningColumns): void {
+    this.stretches.length = Math.min(from, this.stretches.length);
+    append(this.stretches, start.map((at, i) => ({ start: at, kind: kind[i] as Stretch["kind"], caption: caption[i] ?? "" })));
   }
 
   #notify(): void {

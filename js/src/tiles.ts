@@ -1,5 +1,5 @@
 import { h, paced, READABLE_MS, setText, uniqueId } from "./dom.js";
-import type { Baseline } from "./protocol.js";
+import type { Baseline, Metrics } from "./protocol.js";
 import type { Store } from "./store.js";
 import { count, seconds } from "./words.js";
 
@@ -15,6 +15,7 @@ export class Tiles {
   readonly element = h("div", { class: "sv-tiles" });
   readonly #store: Store;
   readonly #tiles = new Map<string, { label: HTMLElement; value: HTMLElement }>();
+  #metrics: Metrics = "specviz";
   readonly #baseline = h("p", { class: "sv-caption", "data-testid": "baseline" });
 
   constructor(store: Store, signal: AbortSignal) {
@@ -36,12 +37,20 @@ export class Tiles {
     this.draw();
   }
 
+  /** Tell the figures that others have, too, in somebody's names. */
+  show(metrics: Metrics): void {
+    this.#metrics = metrics;
+    this.draw();
+  }
+
   draw(): void {
+    const theirs = this.#store.rows(this.#metrics);
     for (const { key, label } of TILES) {
-      const row = this.#store.stats.find((candidate) => candidate.key === key);
+      const row = theirs.find(({ tile }) => tile === key) ?? this.#store.stats.find((candidate) => candidate.key === key);
       const tile = this.#tiles.get(key);
       if (!tile) continue;
       setText(tile.label, row?.label ?? label);
+      tile.label.title = row?.help ?? "";
       drawValue(tile.value, row?.value ?? "—");
     }
     setText(this.#baseline, baselineText(this.#store.baseline));

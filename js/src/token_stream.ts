@@ -4,8 +4,10 @@ import { h, icon, perFrame, setText } from "./dom.js";
 import { Inspector, type Subject } from "./inspector.js";
 import type { Step } from "./inspector_card.js";
 import { busy, type Colour } from "./protocol.js";
+import { Sections } from "./reasoning.js";
 import type { Store } from "./store.js";
-import { inOneLine } from "./words.js";
+import { TextRounds } from "./text_rounds.js";
+import { inOneLine, upright } from "./words.js";
 
 /** Tokens per block at most: a block is laid out as a whole, so it must stay small. */
 export const BLOCK_TOKENS = 512;
@@ -27,6 +29,8 @@ export class TokenStream {
   readonly #store: Store;
   readonly #announcer: Announcer;
   readonly #inspector: Inspector;
+  readonly #sections: Sections;
+  readonly #rounds: TextRounds;
   readonly #caption = h("div", { class: "sv-caption sv-runinfo", "data-testid": "run-info" });
   readonly #prompt = h("div", { class: "sv-prompt", hidden: true });
   readonly #empty = h("div", { class: "sv-empty" }, "The text appears here, token by token.");
@@ -86,6 +90,8 @@ export class TokenStream {
       this.#key,
       this.#announcer.element,
     );
+    this.#sections = new Sections(this.log, () => this.#scrolled());
+    this.#rounds = new TextRounds(this.log, store, signal);
     this.#inspector = new Inspector(store, this.log, signal);
     this.#inspector.onStep = (step, round) => this.#step(step, round);
     this.element.append(this.#inspector.element);
@@ -117,13 +123,18 @@ export class TokenStream {
   }
 
   draw(): void {
-    const { tokens, dropped, epoch } = this.#store;
+    const { tokens, dropped, epoch, stretches } = this.#store;
     if (epoch !== this.#epoch) this.#start(epoch);
     this.#drawHead();
 
     const from = this.#drawn;
     const fromDropped = this.#drawnDropped;
     const until = tokens.text.length;
+    const fold = this.#atBottom;
+    if (this.#sections.update(stretches, from, fold) && this.#block) {
+      this.#block = this.#sections.body.lastElementChild as HTMLElement;
+      this.#blockTokens = this.#block.childElementCount;
+    }
     const late: number[] = [];
     for (let j = fromDropped; j < dropped.at.length; j++) {
       const at = dropped.at[j] ?? 0;
@@ -139,6 +150,7 @@ export class TokenStream {
 
     let spoken = "";
     for (let i = from; i < until; i++) {
+      if (this.#sections.enter(i, stretches, fold)) this.#block = null;
       this.#appendPending(i);
       this.#appendToken(i);
       if (!isControl(tokens.kind[i])) spoken += tokens.text[i];
@@ -169,6 +181,8 @@ export class TokenStream {
     this.#atBottom = true;
     this.#latest.hidden = true;
     this.#announcer.clear();
+    this.#sections.clear();
+    this.#rounds.clear();
     this.#inspector.hide();
     this.log.replaceChildren(this.#prompt, this.#empty);
   }
@@ -186,13 +200,13 @@ export class TokenStream {
     if (this.#block && this.#blockTokens < BLOCK_TOKENS) return this.#block;
     this.#block = h("div", { class: "sv-block" });
     this.#blockTokens = 0;
-    this.log.append(this.#block);
+    this.#sections.body.append(this.#block);
     return this.#block;
   }
 
   #appendToken(i: number): void {
     const { tokens } = this.#store;
-    const text = tokens.text[i] ?? "";
+    const text = upright(tokens.text[i] ?? "");
     const kind = tokens.kind[i] ?? "p";
     const block = this.#openBlock();
     const lastBreak = isControl(kind) ? -1 : text.lastIndexOf("\n");
@@ -202,6 +216,7 @@ export class TokenStream {
     span.dataset["kind"] = kind;
     if (this.#colour !== "provenance") this.#shade(span);
     block.append(span);
+    this.#rounds.add(span, tokens.round[i] ?? 0);
     this.#blockTokens += 1;
     if (lastBreak < 0) {
       span.textContent = text;
@@ -220,6 +235,7 @@ export class TokenStream {
     tail.textContent = rest;
     if (this.#colour !== "provenance") this.#shade(tail);
     this.#openBlock().append(tail);
+    this.#rounds.add(tail, tokens.round[i] ?? 0);
     this.#blockTokens += 1;
   }
 
@@ -247,6 +263,7 @@ export class TokenStream {
     span.dataset["fate"] = fate;
     span.dataset["dropped"] = String(j);
     span.textContent = inOneLine(dropped.text[j] ?? "");
+    this.#rounds.add(span, dropped.round[j] ?? 0);
     if (this.#colour !== "provenance") this.#shade(span);
     return span;
   }
@@ -270,14 +287,7 @@ export class TokenStream {
   #listen(copy: HTMLButtonElement, signal: AbortSignal): void {
     const { log } = this;
     const options = { signal } as const;
-    log.addEventListener(
-      "scroll",
-      () => {
-        this.#atBottom = log.scrollHeight - log.scrollTop - log.clientHeight < AT_BOTTOM;
-        if (this.#atBottom) this.#latest.hidden = true;
-      },
-      { signal, passive: true },
-    );
+    log.addEventListener("scroll", () => this.#scrolled(), { signal, passive: true });
     this.#latest.addEventListener(
       "click",
       () => {
@@ -297,6 +307,12 @@ export class TokenStream {
     copy.addEventListener("click", () => void this.#copy(copy), options);
   }
 
+  #scrolled(): void {
+    const { scrollHeight, scrollTop, clientHeight } = this.log;
+    this.#atBottom = scrollHeight - scrollTop - clientHeight < AT_BOTTOM;
+    if (this.#atBottom) this.#latest.hidden = true;
+  }
+
   /** The pointer is on a token; a pinned one stays. */
   #point(token: HTMLElement | null): void {
     if (this.#inspector.pinned) return;
@@ -314,6 +330,7 @@ export class TokenStream {
   }
 
   #go(token: HTMLElement, pinned = this.#inspector.pinned): void {
+    this.#sections.reveal(token);
     this.#inspector.show(token, subjectOf(token), pinned);
     this.#telling = true;
     this.#tell();
@@ -333,6 +350,10 @@ export class TokenStream {
   }
 
   #onKey(event: KeyboardEvent): void {
+    if (event.target === this.log && this.#rounds.onKey(event, this.#inspector.token)) {
+      event.preventDefault();
+      return;
+    }
     if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
     const about = event.target === this.log || this.#inspector.element.contains(event.target as Node);
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key] as 1 | -1 | undefined;
@@ -353,11 +374,11 @@ export class TokenStream {
     const rejected = this.element.classList.contains("sv-rejected");
     const selector = rejected ? "[data-i], .x" : "[data-i]";
     let at: Element | null = this.#inspector.token;
-    if (!at) return [...this.log.querySelectorAll<HTMLElement>("[data-i]")].at(step === 1 ? 0 : -1) ?? null;
+    if (!at) return [...this.log.querySelectorAll<HTMLElement>("[data-i]")].filter(shown).at(step === 1 ? 0 : -1) ?? null;
     do {
       const block: Element | null = at.parentElement;
       const beside: Element | null = step === 1 ? at.nextElementSibling : at.previousElementSibling;
-      const next: Element | null = step === 1 ? (block?.nextElementSibling ?? null) : (block?.previousElementSibling ?? null);
+      const next: Element | null = block && this.#sections.beside(block, step);
       at = beside ?? (step === 1 ? next?.firstElementChild : next?.lastElementChild) ?? null;
     } while (at && !at.matches(selector));
     return at as HTMLElement | null;
@@ -368,7 +389,7 @@ export class TokenStream {
     const selection = getSelection();
     if (!event.clipboardData || !selection || selection.rangeCount === 0 || selection.isCollapsed) return;
     const part = selection.getRangeAt(0).cloneContents();
-    for (const other of part.querySelectorAll(".x, .sv-control, .sv-prompt, .sv-empty")) other.remove();
+    for (const other of part.querySelectorAll(".x, .sv-control, .sv-prompt, .sv-empty, .sv-stretch-head, [hidden]")) other.remove();
     event.clipboardData.setData("text/plain", part.textContent ?? "");
     event.preventDefault();
   }
@@ -394,19 +415,24 @@ export class TokenStream {
   }
 }
 
-function keyItem(code: string, label: string, dropped = false): HTMLElement {
+export function keyItem(code: string, label: string, dropped = false): HTMLElement {
   const swatch = h("span", { class: "sv-swatch", "aria-hidden": "true", [dropped ? "data-fate" : "data-kind"]: code }, "abc");
   return h("li", { class: dropped ? "sv-key-rejected" : "sv-key-provenance" }, swatch, label);
 }
 
-function tokenAt(target: EventTarget | null): HTMLElement | null {
+export function tokenAt(target: EventTarget | null): HTMLElement | null {
   return target instanceof Element ? target.closest<HTMLElement>("[data-i], [data-tail], .x") : null;
 }
 
-function subjectOf({ dataset }: HTMLElement): Subject {
+export function subjectOf({ dataset }: HTMLElement): Subject {
   return { dropped: dataset["dropped"] !== undefined, i: Number(dataset["dropped"] ?? dataset["i"] ?? dataset["tail"]) };
 }
 
-function isControl(kind: string | undefined): boolean {
+/** Whether a token is in no closed section. */
+function shown(token: HTMLElement): boolean {
+  return token.closest("[hidden]") === null;
+}
+
+export function isControl(kind: string | undefined): boolean {
   return kind !== undefined && kind >= "A" && kind <= "Z";
 }

@@ -3,7 +3,7 @@ import type { AnswerColumns, AuditColumns } from "./protocol.js";
 import type { Replay } from "./replay.js";
 import { Tooltip } from "./tooltip.js";
 import { ALL, provenance } from "./what_if_figures.js";
-import { inOneLine, PROVENANCE, PROVENANCE_MEANING, roughly, visible } from "./words.js";
+import { inOneLine, PROVENANCE, PROVENANCE_MEANING, roughly, upright, visible } from "./words.js";
 
 type Letter = keyof typeof PROVENANCE;
 
@@ -110,7 +110,7 @@ function built(answer: AnswerColumns, number: number): { section: HTMLElement; t
     span.className = `t${more}`;
     span.dataset["answer"] = String(number);
     span.dataset[name] = String(at);
-    span.textContent = text;
+    span.textContent = upright(text);
     open().append(span);
     return span;
   };

@@ -1,4 +1,4 @@
-import type { Choice, Colour, Fate, Kind, Maybe, Phase } from "./protocol.js";
+import type { Choice, Colour, Fate, Kind, Maybe, Metrics, Phase } from "./protocol.js";
 
 export const PROVENANCE: Record<Lowercase<Kind>, string> = {
   a: "Accepted",
@@ -35,6 +35,15 @@ export const COLOURS: Record<Colour, string> = {
   p: "main model’s p",
   q: "draft’s q",
   surprise: "surprise",
+};
+
+/** In whose names statistics are told. */
+export const METRICS: Record<Metrics, string> = {
+  specviz: "specviz",
+  lmstudio: "LM Studio",
+  vllm: "vLLM",
+  llamacpp: "llama.cpp",
+  textbook: "the textbook",
 };
 
 export const RULES: Choice[] = [
@@ -88,12 +97,24 @@ const LINE_BREAKS = /\r\n|[\n\r\v\f\u0085\u2028\u2029]/gu;
 /** Characters that cannot be seen, or that turn their neighbours round. */
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]/gu;
 
+/** Characters that turn what follows round: no element holds in those that it does not close. */
+const TURNING = /[\u202a-\u202e\u2066-\u2069]/gu;
+
+/** A token as it is drawn among others. */
+export function upright(text: string): string {
+  return text.replace(TURNING, code);
+}
+
+function code(one: string): string {
+  return `⟨${one.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`;
+}
+
 /** What a token shows that ends inside a character: the text comes with the one that completes it. */
 const PARTIAL = "(part of a character)";
 
 /** A line break does not break the line that a token is shown in. */
 export function inOneLine(text: string): string {
-  return text.replace(LINE_BREAKS, "↵");
+  return upright(text).replace(LINE_BREAKS, "↵");
 }
 
 /** A token as it can be seen: white space as signs, other unseen characters by their code, long ones cut. */
@@ -106,7 +127,7 @@ export function quotable(text: string, longest = 40): string {
   if (text === "") return PARTIAL;
   const shown = inOneLine(text)
     .replace(/\t/gu, "⇥")
-    .replace(UNSEEN, (one) => `⟨${one.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
+    .replace(UNSEEN, code);
   const characters = [...(shown.trim() === "" ? shown.replace(/ /gu, "␣") : shown)];
   return characters.length > longest ? `${characters.slice(0, longest).join("")}…` : characters.join("");
 }

@@ -333,10 +333,10 @@ describe("keys", () => {
   });
 
   it("are said where they act, and all in one fold", () => {
-    const keys = ["generate", "stop", "main", "draft", "wide"].map((id) => byId(explorer.element, id).getAttribute("aria-keyshortcuts"));
-    expect(keys).toEqual(["Enter", ".", "L", "D", "E"].map((key) => `Control+${key} Meta+${key}`));
+    const keys = ["generate", "stop", "main", "draft", "wide", "follow-up"].map((id) => byId(explorer.element, id).getAttribute("aria-keyshortcuts"));
+    expect(keys).toEqual(["Enter", ".", "L", "D", "E", "U"].map((key) => `Control+${key} Meta+${key}`));
     expect(button("generate").title).toBe("Generate: Ctrl+Enter or ⌘+Enter");
-    expect(byId(explorer.element, "keys").querySelectorAll("kbd")).toHaveLength(5);
+    expect(byId(explorer.element, "keys").querySelectorAll("kbd")).toHaveLength(6);
   });
 });
 

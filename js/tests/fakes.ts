@@ -199,6 +199,8 @@ export const EXPLORER: ExplorerTraits = {
   view: "explorer",
   feed_id: "feed-1",
   snapshot: {},
+  name: "",
+  system: "",
   prompt: "Why?",
   presets: ["First", "Second"],
   chosen: { main: "BIG", draft: "SMALL" },
@@ -213,10 +215,12 @@ export const EXPLORER: ExplorerTraits = {
   max_tokens: 256,
   seed: null,
   ignore_eos: false,
+  json_schema: "",
   measure_baseline: true,
   show_provenance: true,
   colour: "provenance",
   show_rejected: false,
+  metrics: "specviz",
 };
 
 export function byId(root: ParentNode, id: string): HTMLElement {

@@ -2,26 +2,33 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { openPage, type PageData } from "../src/page.js";
 import { Playback } from "../src/player_playback.js";
 import { viewReplay } from "../src/player.js";
-import { Playhead, type ReplayTraits, type Timeline } from "../src/player_timeline.js";
+import { Playhead, type ReplayTraits } from "../src/player_timeline.js";
 import { asked, scored, told, type Question } from "../src/player_workshop.js";
-import type { Snapshot } from "../src/protocol.js";
+import type { RoundColumns, Snapshot } from "../src/protocol.js";
+import { extend, noTimeline, roundAt, type Timeline } from "../src/timeline.js";
 import { byId, curves, FakeModel, nextFrame, roundDetail, runState, tokenDetail } from "./fakes.js";
 
 /**
  * Five rounds: two of three accepted; none drafted; both accepted; none of three, one more unsent; one accepted, where
  * the text ends.
  */
-const TIMELINE: Timeline = {
-  end: [1, 2, 3, 5, 6],
+const ROUNDS: RoundColumns = {
   draft: [0.25, 0, 0.25, 1, 0.25],
   verify: [0.5, 1, 0.5, 0.5, 0.5],
-  tokens: [3, 4, 7, 8, 9],
-  dropped: [1, 1, 1, 5, 5],
-  drafted: [3, 3, 5, 9, 10],
-  accepted: [2, 2, 4, 4, 5],
+  other: [0.25, 0, 0.25, 0.5, 0.25],
+  drafted: [3, 0, 2, 4, 1],
   sent: [3, 0, 2, 3, 1],
+  accepted: [2, 0, 2, 0, 1],
   agreed: [2, 0, 2, 0, 1],
+  tokens: [3, 1, 3, 1, 1],
 };
+const TIMELINE = timelineOf(ROUNDS);
+
+function timelineOf(rounds: RoundColumns): Timeline {
+  const timeline = noTimeline();
+  extend(timeline, rounds);
+  return timeline;
+}
 
 function snapshot(more: Partial<Snapshot> = {}): Snapshot {
   const text = [" A", " B", " C", "\n", " E", " F", " G", " H", " I"];
@@ -33,6 +40,7 @@ function snapshot(more: Partial<Snapshot> = {}): Snapshot {
     tokens: { text, kind: "aacpaabca", round: [0, 0, 0, 1, 2, 2, 2, 3, 4], p: text.map((_, i) => i / 10), q: text.map(() => null) },
     dropped: { at: [2, 7, 7, 7, 7], text: [" x", " y", " z", " w", " u"], fate: "rrddu", round: [0, 3, 3, 3, 3], p: [0.1, 0.1, null, null, null], q: [0.2, 0.2, 0.2, 0.2, 0.2] },
     curves: { ...curves([3, 4, 7, 8, 9]), tps_cumulative: [3, 2, 2.333333, 1.6, 1.5], acceptance_cumulative: [0.666667, 0.666667, 0.8, 0.444444, 0.5] },
+    rounds: ROUNDS,
     stats: [
       { key: "tokens_per_second", label: "Tokens/s", value: "1.5", help: "Speed." },
       { key: "draft_acceptance_rate", label: "Acceptance rate", value: "50.0 %" },
@@ -45,10 +53,10 @@ function snapshot(more: Partial<Snapshot> = {}): Snapshot {
   };
 }
 
-function open({ whole = snapshot(), timeline = TIMELINE }: { whole?: Snapshot; timeline?: Timeline } = {}) {
+function open({ whole = snapshot() }: { whole?: Snapshot } = {}) {
   const sent: unknown[] = [];
   const controller = new AbortController();
-  const playback = new Playback(whole, timeline, (message) => sent.push(message), controller.signal);
+  const playback = new Playback(whole, (message) => sent.push(message), controller.signal);
   return { playback, sent, controller };
 }
 
@@ -72,7 +80,7 @@ describe("the playhead", () => {
 
   it("finds the round of a time, and goes there", () => {
     const head = new Playhead(TIMELINE);
-    expect([0, 0.99, 1, 4.9, 5, 6, 99].map((time) => head.roundAt(time))).toEqual([0, 0, 1, 3, 4, 5, 5]);
+    expect([0, 0.99, 1, 4.9, 5, 6, 99].map((time) => roundAt(TIMELINE, time))).toEqual([0, 0, 1, 3, 4, 5, 5]);
     for (const time of [0, 0.5, 1, 3.7, 6]) {
       head.seek(time);
       expect(head.seconds).toBeCloseTo(time);
@@ -96,7 +104,7 @@ describe("the playhead", () => {
     head.advance(0.75, "recorded", asks);
     expect(head.round).toBe(3);
     expect(head.advance(1, "constant", (round) => round === 4)).toBe(true);
-    const empty = new Playhead({ end: [], draft: [], verify: [], tokens: [], dropped: [], drafted: [], accepted: [], sent: [], agreed: [] });
+    const empty = new Playhead(noTimeline());
     expect([empty.ended, empty.total, empty.advance(1, "recorded", asks)]).toEqual([true, 0, false]);
   });
 });
@@ -247,8 +255,8 @@ describe("the workshop", () => {
   });
 
   it("counts what was taken past the end as accepted", () => {
-    const { playback } = open({ timeline: { ...TIMELINE, sent: [3, 0, 2, 3, 2], agreed: [2, 0, 2, 0, 2], drafted: [3, 3, 5, 9, 11], dropped: [1, 1, 1, 5, 6] },
-      whole: snapshot({ dropped: { at: [2, 7, 7, 7, 7, 9], text: [" x", " y", " z", " w", " u", " e"], fate: "rrddue", round: [0, 3, 3, 3, 3, 4], p: [], q: [] } }) });
+    const rounds = { ...ROUNDS, sent: [3, 0, 2, 3, 2], agreed: [2, 0, 2, 0, 2], drafted: [3, 0, 2, 4, 2] };
+    const { playback } = open({ whole: snapshot({ rounds, dropped: { at: [2, 7, 7, 7, 7, 9], text: [" x", " y", " z", " w", " u", " e"], fate: "rrddue", round: [0, 3, 3, 3, 3, 4], p: [], q: [] } }) });
     playback.asking = true;
     playback.goTo(4);
     playback.advance(100);
@@ -312,8 +320,8 @@ describe("the player", () => {
     scrubber.dispatchEvent(new Event("input"));
     expect([playback.playhead.round, playback.playhead.seconds]).toEqual([3, 3.5]);
     const strip = byId(el, "replay-strip");
-    strip.getBoundingClientRect = () => ({ left: 100, width: 600, top: 0, height: 16 }) as DOMRect;
-    strip.dispatchEvent(new MouseEvent("click", { clientX: 150 }));
+    strip.querySelector(".sv-brush")!.getBoundingClientRect = () => new DOMRect(100, 0, 600, 28);
+    for (const type of ["pointerdown", "pointerup"]) strip.querySelector(".sv-strip")!.dispatchEvent(new MouseEvent(type, { clientX: 150, button: 0 }));
     await nextFrame();
     expect(playback.playhead.round).toBe(1);
     const current = strip.querySelector<HTMLElement>(".sv-pl-current");
@@ -389,7 +397,6 @@ describe("a page without a kernel", () => {
 
   const data = (): PageData => ({
     snapshot: snapshot(),
-    timeline: TIMELINE,
     details: TIMELINE.end.map((_, round) => {
       const { type: _type, run: _run, round: _round, ...rest } = roundDetail([tokenDetail("a", ` ${round}`, { index: 0, position: 1 })]);
       return rest;

@@ -18,6 +18,9 @@ vi.mock("plotly.js-basic-dist-min", () => ({
 setMaxListeners(0);
 
 vi.stubGlobal("ResizeObserver", FakeResizeObserver);
+// jsdom has neither pointer capture nor scrolling.
+HTMLElement.prototype.setPointerCapture = () => undefined;
+HTMLElement.prototype.scrollIntoView = () => undefined;
 Object.defineProperty(HTMLElement.prototype, "clientWidth", { get: () => FakeResizeObserver.width });
 
 afterEach(() => {

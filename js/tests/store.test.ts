@@ -145,6 +145,16 @@ describe("a snapshot", () => {
     expect(store.tokens.text).toEqual(["a"]);
   });
 
+  it("of a run under way is asked for again once somebody listens", () => {
+    store.restore({ type: "snapshot", seq: 3, run: 1, tokens: tokens(["a"]), state: runState("generating") });
+    store.catchUp();
+    expect(asked).toEqual([{ type: "resync" }]);
+    store.receive({ type: "snapshot", seq: 9, run: 1, tokens: tokens(["a", "b"]), state: runState("finished") });
+    expect(store.tokens.text).toEqual(["a", "b"]);
+    store.catchUp();
+    expect(asked).toHaveLength(1);
+  });
+
   it("is asked for by a page that opens in the middle of a run without one", () => {
     store.receive(batch(40, { tokens: tokens(["x"]) }));
     vi.advanceTimersByTime(RESYNC_DELAY_MS);

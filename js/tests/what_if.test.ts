@@ -37,7 +37,7 @@ function audit(n = 60, { thorough = true, answers = 2 } = {}): AuditColumns {
 
 function costs(longest = 16): CostColumns {
   const to = (f: (k: number) => number) => Array.from({ length: longest + 1 }, (_, k) => f(k));
-  const curves = (off: number) => ({ draft: to((k) => k * (1 + off)), pass: to((k) => 10 + k), draft_slope: 0, pass_slope: 0.001 });
+  const curves = (off: number) => ({ draft: to((k) => k * (1 + off)), pass: to((k) => 10 + k), draft_slope: 0, pass_slope: 0.002, token_slope: 0.001, switch: 0.5 });
   return { ...curves(0), other: to(() => 1), resampled: [-0.1, -0.05, 0, 0.05, 0.1].map(curves) };
 }
 

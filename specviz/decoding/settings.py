@@ -110,11 +110,11 @@ def _check_schema(settings: Settings) -> None:
     try:
         schema = json.loads(settings.json_schema)
     except ValueError as error:
-        raise ValueError(f"json_schema is not JSON: {error}") from None
+        raise ValueError(f"the JSON schema is not JSON: {error}") from None
     if not isinstance(schema, dict):
-        raise ValueError("json_schema must be an object")
+        raise ValueError("the JSON schema must be an object")
     if settings.ignore_eos:
-        raise ValueError("an answer that follows a json_schema has an end: ignore_eos cannot be on")
+        raise ValueError("an answer that follows a JSON schema has an end: ignore_eos cannot be on")
 
 
 def _within(name: str, value: float | None, low: float, high: float | None) -> None:

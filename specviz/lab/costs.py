@@ -2,10 +2,15 @@
 
 One run tells: successive rounds draft 0, 1, 2, ... tokens, in an order that is drawn anew for each turn, so that a
 drift of the machine's pace meets all lengths alike. A round's time is then looked up by what it drafted and sent.
+
+Each length has two rounds in a row, since a pass takes longer when it is not as wide as the one before it: llama.cpp
+then plans its graph anew (`llama_context::process_ubatch`), and MLX its kernels' launches.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,14 +19,16 @@ from numpy.typing import NDArray
 
 from specviz.lab.replay import Replay
 from specviz.pair import Pair, Prompt
-from specviz.trace import Trace
+from specviz.trace import Round
 
 Floats = NDArray[np.float64]
 
 LONGEST = 16
 """Tokens of the longest draft whose cost is measured."""
-TURNS = 6
-"""Rounds of each length, at each depth."""
+TURNS = 4
+"""Turns through all lengths, at each depth."""
+IN_A_ROW = 2
+"""Rounds of each length in a turn."""
 PROMPTS = (
     "Explain how a refrigerator works to a ten-year-old.",
     "Summarise this log, then list what is unusual about it.\n"
@@ -47,6 +54,8 @@ class Costs:
     turn
         To which turn through all lengths it belongs, shape (n_rounds,): what is resampled for the error band. Those of
         the i-th prompt, from 0, are numbered from 1000 i.
+    switched
+        Whether its pass was not as wide as the one before, shape (n_rounds,); None: none was.
 
     Raises
     ------
@@ -55,9 +64,17 @@ class Costs:
     """
 
     def __init__(
-        self, lengths: Sequence[int], draft: Floats, verify: Floats, other: Floats, depth: Floats, turn: Sequence[int]
+        self,
+        lengths: Sequence[int],
+        draft: Floats,
+        verify: Floats,
+        other: Floats,
+        depth: Floats,
+        turn: Sequence[int],
+        switched: Sequence[bool] | None = None,
     ) -> None:
         self._lengths, self._turn = np.asarray(lengths), np.asarray(turn)
+        self._switched = np.zeros(len(lengths), bool) if switched is None else np.asarray(switched, bool)
         self._draft, self._verify, self._other, self._depth = map(np.asarray, (draft, verify, other, depth))
         self.longest = int(self._lengths.max())
         """Tokens of the longest draft."""
@@ -67,32 +84,43 @@ class Costs:
         self.curves = self._curves(np.arange(len(self._lengths)))
 
     @classmethod
-    def of(cls, traces: Sequence[Trace]) -> Costs:
-        """Collect the rounds of traces that were generated with `lengths` (`Pair.stream`), in turns through them."""
+    def of(cls, runs: Sequence[tuple[int, Sequence[Round]]]) -> Costs:
+        """Collect rounds that were generated with `lengths` (`Pair.stream`), in whole turns through them.
+
+        Parameters
+        ----------
+        runs
+            Of each the number of prompt tokens, and the rounds from the first.
+        """
         rows = []
-        for i, trace in enumerate(traces):
-            n_prompt = len(trace.header.prompt_ids)
-            seen: dict[int, int] = {}
-            for round in trace.rounds:
-                if round.index == 0:
-                    continue  # what comes first is slower than what is repeated
+        for i, (n_prompt, rounds) in enumerate(runs):
+            seen: Counter[int] = Counter()
+            for before, round in itertools.pairwise(rounds):  # what comes first is slower than what is repeated
                 n = len(round.drafted)
-                turn = seen[n] = seen.get(n, -1) + 1
+                turn = MOST_TURNS * i + seen[n] // IN_A_ROW
+                seen[n] += 1
                 row = (n, round.draft_seconds, round.verify_seconds, round.other_seconds, n_prompt + round.start)
-                rows.append((*row, MOST_TURNS * i + turn))
-        lengths, draft, verify, other, depth, turns = zip(*rows, strict=True)
-        return cls(lengths, np.array(draft), np.array(verify), np.array(other), np.array(depth, float), turns)
+                rows.append((*row, turn, round.sent != before.sent))
+        lengths, draft, verify, other, depth, turns, switched = zip(*rows, strict=True)
+        times = np.array(draft), np.array(verify), np.array(other)
+        return cls(lengths, *times, np.array(depth, float), turns, switched)
 
     def _curves(self, rows: NDArray[np.intp]) -> Curves:
-        lengths, depth = self._lengths[rows], self._depth[rows]
-        per_draft = _slope(self._draft[rows], lengths, lengths * depth)
-        per_pass = _slope(self._verify[rows], lengths, (lengths + 1) * depth)
+        lengths, depth, switched = self._lengths[rows], self._depth[rows], self._switched[rows]
+        evaluated_depth = (lengths + 1) * depth
+        (per_draft,) = _slopes(self._draft[rows], lengths, lengths * depth)
+        per_pass, per_token = _slopes(self._verify[rows], 2 * lengths + switched, depth, evaluated_depth)
+        passes = self._verify[rows] - per_pass * depth - per_token * evaluated_depth
+        verify = self._medians(passes[~switched], lengths[~switched])
+        longer = passes[switched] - verify[lengths[switched]]
         return Curves(
             draft=self._medians(self._draft[rows] - per_draft * lengths * depth, lengths),
-            verify=self._medians(self._verify[rows] - per_pass * (lengths + 1) * depth, lengths),
+            verify=verify,
             other=self._medians(self._other[rows], lengths),
             draft_slope=per_draft,
-            verify_slope=per_pass,
+            pass_slope=per_pass,
+            verify_slope=per_token,
+            switch=max(0.0, float(np.median(longer))) if len(longer) else 0.0,
         )
 
     def _medians(self, seconds: Floats, lengths: NDArray[np.intp]) -> Floats:
@@ -122,7 +150,7 @@ class Costs:
 
 
 class Curves(NamedTuple):
-    """Seconds of a round's parts, at depth 0; the two slopes say what a token in the cache adds."""
+    """Seconds of a round's parts, at depth 0; the slopes say what a token in the cache adds."""
 
     draft: Floats
     """By drafted tokens, shape (longest + 1,)."""
@@ -132,8 +160,12 @@ class Curves(NamedTuple):
     """By sent tokens."""
     draft_slope: float
     """Seconds per drafted token and token in the cache."""
+    pass_slope: float
+    """Seconds per pass of the main model and token in the cache: the cache is read once in each."""
     verify_slope: float
     """Seconds per evaluated token and token in the cache."""
+    switch: float
+    """Seconds that a pass of the main model takes longer where it is not as wide as the one before."""
 
     @property
     def per_drafted(self) -> float:
@@ -152,7 +184,12 @@ class Curves(NamedTuple):
         if n > len(self.draft):
             raise ValueError(f"costs were measured for drafts of up to {len(self.draft) - 1} tokens")
         by_length = work.drafted @ self.draft[:n] + work.sent @ (self.verify + self.other)[:n]
-        return float(by_length + self.draft_slope * work.drafted_depth + self.verify_slope * work.evaluated_depth)
+        by_depth = (
+            self.draft_slope * work.drafted_depth
+            + self.pass_slope * work.pass_depth
+            + self.verify_slope * work.evaluated_depth
+        )
+        return float(by_length + by_depth + self.switch * work.switches)
 
 
 class Work(NamedTuple):
@@ -164,8 +201,12 @@ class Work(NamedTuple):
     """How many send that many; shape of `drafted`."""
     drafted_depth: float
     """Sum over drafted tokens of the tokens in the cache."""
+    pass_depth: float
+    """The same over passes of the main model."""
     evaluated_depth: float
     """The same over tokens evaluated by the main model."""
+    switches: int
+    """How many passes of the main model are not as wide as the one before."""
 
     @classmethod
     def of(cls, replays: Sequence[Replay], n_prompts: Sequence[int]) -> Work:
@@ -182,20 +223,27 @@ class Work(NamedTuple):
             np.bincount(drafted, minlength=size).astype(float),
             np.bincount(sent, minlength=size).astype(float),
             float(drafted @ depth),
+            float(depth.sum()),
             float((sent + 1) @ depth),
+            sum(int(np.count_nonzero(np.diff(one.sent))) for one in replays),
         )
 
 
-def _slope(seconds: Floats, lengths: NDArray[np.intp], x: Floats) -> float:
-    """Return the least-squares slope over `x`, each length having its own level; never below 0."""
-    dx, dy = np.empty(len(x)), np.empty(len(x))
-    for n in np.unique(lengths):
-        rows = lengths == n
-        dx[rows] = x[rows] - x[rows].mean()
-        dy[rows] = np.clip(seconds[rows], None, 2 * np.median(seconds[rows]))
-        dy[rows] -= dy[rows].mean()
-    spread = float(dx @ dx)
-    return max(0.0, float(dx @ dy) / spread) if spread else 0.0
+def _slopes(seconds: Floats, kinds: NDArray[np.intp], *xs: Floats) -> list[float]:
+    """Return least-squares slopes over `xs`, each kind of round having its own level; none below 0."""
+    from scipy.optimize import nnls  # whose import no dashboard waits for
+
+    dx, dy = np.empty((len(seconds), len(xs))), np.empty(len(seconds))
+    for kind in np.unique(kinds):
+        rows = kinds == kind
+        of_kind = np.clip(seconds[rows], None, 2 * np.median(seconds[rows]))
+        dy[rows] = of_kind - of_kind.mean()
+        for j, x in enumerate(xs):
+            dx[rows, j] = x[rows] - x[rows].mean()
+    scale = np.linalg.norm(dx, axis=0)
+    scale[scale == 0] = 1.0
+    found, _ = nnls(dx / scale, dy)
+    return [float(slope) for slope in found / scale]
 
 
 def measure_costs(
@@ -218,7 +266,7 @@ def measure_costs(
     longest
         Tokens of the longest draft.
     turns
-        Rounds of each length, for each prompt.
+        Turns through all lengths, for each prompt.
     seed
         Of the order of the lengths.
     **settings
@@ -234,19 +282,14 @@ def measure_costs(
     if not (pair.spec.draft or pair.spec.ngram):
         raise ValueError("costs of rounds need a pair with a draft")
     rng = np.random.default_rng(seed)
-    order = [int(n) for _ in range(turns) for n in rng.permutation(longest + 1)]
+    order = [int(n) for _ in range(turns) for n in np.repeat(rng.permutation(longest + 1), IN_A_ROW)]
     return Costs.of([_run(pair, prompt, [0, *order], settings) for prompt in prompts])
 
 
-def _run(pair: Pair, prompt: Prompt, lengths: Sequence[int], settings: dict[str, Any]) -> Trace:
-    """Decode until every round had its turn."""
+def _run(pair: Pair, prompt: Prompt, lengths: Sequence[int], settings: dict[str, Any]) -> tuple[int, Sequence[Round]]:
+    """Decode until every length had its turn; what the engine does until it obeys is left out."""
     settings = {"max_tokens": None, "ignore_eos": True, "detail": False} | settings
     with pair.stream(prompt, lengths=lengths, **settings) as generation:
-        for round in generation:
-            if round.index + 1 == len(lengths):
-                generation.cancel()
-                break
-        for _ in generation:
-            pass
+        rounds = list(itertools.islice(generation, len(lengths)))
     assert generation.trace is not None
-    return generation.trace
+    return len(generation.trace.header.prompt_ids), rounds

@@ -11,6 +11,7 @@ from specviz.lab.costs import Costs, Curves, measure_costs
 from specviz.lab.prompts import Prompts
 from specviz.lab.replay import replay
 from specviz.pair import Pair
+from specviz.trace.dialects import expected_tokens
 
 MAX_TOKENS = 128
 
@@ -135,7 +136,11 @@ def diagnosis(
 
 
 def _flat(curves: Curves) -> Curves:
-    return curves._replace(verify=0 * curves.verify + curves.verify[0], verify_slope=0.0)
+    return curves._replace(
+        verify=0 * curves.verify + curves.verify[0],
+        pass_slope=curves.pass_slope + curves.verify_slope,
+        verify_slope=0.0,
+    )
 
 
 def textbook(alpha: float, k: int, c: float) -> float:
@@ -150,8 +155,7 @@ def textbook(alpha: float, k: int, c: float) -> float:
     c
         Cost of a drafted token over that of a pass of the main model.
     """
-    expected = k + 1 if alpha == 1 else (1 - alpha ** (k + 1)) / (1 - alpha)
-    return expected / (k * c + 1)
+    return expected_tokens(alpha, k) / (k * c + 1)
 
 
 def memory_problem(pair: Pair) -> str:

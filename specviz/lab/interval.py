@@ -7,7 +7,6 @@ from math import inf, sqrt
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t as student
 
 RESAMPLES = 10_000
 LEVEL = 0.95
@@ -54,6 +53,8 @@ def geometric_mean(ratios: Sequence[float], seed: int = 0) -> Interval:
     """
     if not len(ratios) or not all(0 < ratio < inf for ratio in ratios):
         raise ValueError(f"an interval needs positive ratios, got {list(ratios)!r}")
+    from scipy.special import stdtrit  # whose import no dashboard waits for
+
     logs = np.log(np.asarray(ratios, float))
     n, middle = len(logs), float(logs.mean())
     if n == 1:
@@ -62,5 +63,5 @@ def geometric_mean(ratios: Sequence[float], seed: int = 0) -> Interval:
     means = rng.choice(logs, (RESAMPLES, n)).mean(axis=1)
     tail = 50 * (1 - LEVEL)
     low, high = np.percentile(means, [tail, 100 - tail]) - middle
-    wider = student.ppf(0.5 + LEVEL / 2, n - 1) / NORMAL_QUANTILE * sqrt(n / (n - 1))
+    wider = stdtrit(n - 1, 0.5 + LEVEL / 2) / NORMAL_QUANTILE * sqrt(n / (n - 1))
     return Interval(*(float(np.exp(middle + wider * part)) for part in (0.0, low, high)))

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from specviz.models.card import ModelCard
-from specviz.models.compatibility import Compatibility, compare
+from specviz.models.compatibility import compare
 from specviz.models.defaults import NGRAM, NONE, default_draft, set_default_draft
 from specviz.models.demo import demo_drafts, demo_mains
 from specviz.models.index import Library, Progress
@@ -107,8 +107,7 @@ def _check(arguments: argparse.Namespace) -> int:
         shown = None if first is None else {"id": first.id, "main": first.shown[0], "draft": first.shown[1]}
         _print_json(msgspec.to_builtins(verdict) | {"first_difference": shown})
     else:
-        _print_verdict(verdict)
-        print(f"llama.cpp's rule: {_accepts(verdict.llamacpp_accepts)}; MLX's rule: {_accepts(verdict.mlx_accepts)}")
+        print(verdict)
     return 0 if verdict.compatible else 1
 
 
@@ -156,7 +155,7 @@ def _default(arguments: argparse.Namespace) -> int:
         draft = _local(arguments, arguments.draft, demo_drafts())
         verdict = compare(main.readable, draft.path)
         if not verdict:
-            _print_verdict(verdict)
+            print(verdict)
             return 1
         set_default_draft(main.path, draft.path)
     default = default_draft(main.path)
@@ -202,18 +201,6 @@ def _card(name: str, library: Library | None) -> ModelCard:
     if library is None or os.path.exists(name):
         return read_path(name)[0]
     return find_by_name(name, library.cards)
-
-
-def _print_verdict(verdict: Compatibility) -> None:
-    can = "can draft" if verdict.compatible else "cannot draft"
-    also = {"whole": ": their vocabularies are the same", "rule": ", though they differ:", "none": ":"}
-    print(f"{printable(verdict.draft)} {can} for {printable(verdict.main)}{also[verdict.strictness]}")
-    for reason in verdict.reasons:
-        print(f"- {printable(reason)}")
-
-
-def _accepts(accepts: bool) -> str:
-    return "accepts the pair" if accepts else "refuses it"
 
 
 def _print_json(value: Any) -> None:

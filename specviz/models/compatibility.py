@@ -9,6 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from specviz.models.card import DamagedModelError, ModelCard, Tokenizer
+from specviz.models.library import printable
 from specviz.models.reading import read_path
 from specviz.models.vocabulary import TokenDifference, Vocabulary
 
@@ -60,6 +61,19 @@ class Compatibility(Struct, frozen=True, kw_only=True):
 
     def __bool__(self) -> bool:
         return self.compatible
+
+    def __str__(self) -> str:
+        can = "can draft" if self.compatible else "cannot draft"
+        also = {"whole": ": their vocabularies are the same", "rule": ", though they differ:", "none": ":"}
+        llamacpp, mlx = (
+            "accepts the pair" if accepts else "refuses it" for accepts in (self.llamacpp_accepts, self.mlx_accepts)
+        )
+        lines = [
+            f"{self.draft} {can} for {self.main}{also[self.strictness]}",
+            *(f"- {reason}" for reason in self.reasons),
+            f"llama.cpp's rule: {llamacpp}; MLX's rule: {mlx}",
+        ]
+        return "\n".join(map(printable, lines))
 
 
 def compare(main: ModelCard | str | Path, draft: ModelCard | str | Path) -> Compatibility:

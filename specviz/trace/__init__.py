@@ -4,6 +4,7 @@ Imports nothing else of specviz. Start with `Round` in `events.py`; everything s
 projection of a list of those.
 """
 
+from specviz.trace.conversation import Conversation, Turn, read_conversation
 from specviz.trace.curves import Curves
 from specviz.trace.events import (
     AutoInputs,
@@ -21,6 +22,7 @@ from specviz.trace.events import (
     Summary,
 )
 from specviz.trace.files import TraceError, TraceWarning, read_trace, write_trace
+from specviz.trace.reasoning import Stretch
 from specviz.trace.stats import PositionRate, Stats, Tally
 from specviz.trace.text import TokenDecoder
 from specviz.trace.trace import Rounds, Token, Trace
@@ -28,6 +30,7 @@ from specviz.trace.trace import Rounds, Token, Trace
 __all__ = [
     "AutoInputs",
     "Baseline",
+    "Conversation",
     "Curves",
     "Decision",
     "Event",
@@ -42,6 +45,7 @@ __all__ = [
     "Settings",
     "Stats",
     "StopReason",
+    "Stretch",
     "Summary",
     "Tally",
     "Token",
@@ -49,6 +53,8 @@ __all__ = [
     "Trace",
     "TraceError",
     "TraceWarning",
+    "Turn",
+    "read_conversation",
     "read_trace",
     "write_trace",
 ]

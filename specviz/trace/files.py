@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import IO
+from typing import IO, TypeVar
 
 import msgspec
 
@@ -22,6 +22,10 @@ from specviz.trace.trace import Trace
 MAX_BYTES = 1 << 30
 """Files above this are refused unless the caller allows more."""
 MAX_LINE_BYTES = 64 << 20
+READERS = {"specviz-trace": "read_trace", "specviz-conversation": "read_conversation"}
+
+F = TypeVar("F")
+R = TypeVar("R")
 
 
 class TraceError(ValueError):
@@ -85,28 +89,12 @@ def read_trace(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Trace:
         If the last line is cut off or the summary is missing; the rounds before are returned.
     """
     path = Path(path)
-    size = path.stat().st_size
-    if size > max_bytes:
-        raise TraceError(f"{path.name} has {size:,} bytes, more than the {max_bytes:,} that max_bytes allows")
-    decoder = msgspec.json.Decoder(Event)
     trace: Trace | None = None
-    for number, line, complete in _lines(path):
-        where = f"{path.name}, line {number}"
-        try:
-            if trace is None:
-                trace = Trace(_header(line, where))
-            else:
-                trace.add(decoder.decode(line))
-        except msgspec.ValidationError as error:
-            raise TraceError(f"{where}: {error}") from None
-        except msgspec.DecodeError as error:
-            if trace is not None and not complete:
-                break
-            raise TraceError(f"{where}: not JSON ({error})") from None
-        except TraceError:
-            raise
-        except (ValueError, OverflowError) as error:
-            raise TraceError(f"{where}: {error}") from None
+    for where, event in read_lines(path, _header, msgspec.json.Decoder(Event), max_bytes):
+        if trace is not None:
+            add_event(trace, event, where)
+        elif isinstance(event, Header):
+            trace = Trace(event)
     if trace is None:
         raise TraceError(f"{path.name} is empty: not a specviz trace")
     if trace.summary is None:
@@ -116,6 +104,40 @@ def read_trace(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Trace:
             stacklevel=2,
         )
     return trace
+
+
+def read_lines(
+    path: Path, first: Callable[[bytes, str], F], rest: msgspec.json.Decoder[R], max_bytes: int
+) -> Iterator[tuple[str, F | R]]:
+    """Yield where each line stands, in words, and what it holds; a last line that was cut off is left out."""
+    size = path.stat().st_size
+    if size > max_bytes:
+        raise TraceError(f"{path.name} has {size:,} bytes, more than the {max_bytes:,} that max_bytes allows")
+    begun = False
+    for number, line, complete in _lines(path):
+        where = f"{path.name}, line {number}"
+        try:
+            one = rest.decode(line) if begun else first(line, where)
+        except msgspec.ValidationError as error:
+            raise TraceError(f"{where}: {error}") from None
+        except msgspec.DecodeError as error:
+            if begun and not complete:
+                return
+            raise TraceError(f"{where}: not JSON ({error})") from None
+        except TraceError:
+            raise
+        except (ValueError, OverflowError) as error:
+            raise TraceError(f"{where}: {error}") from None
+        begun = True
+        yield where, one
+
+
+def add_event(trace: Trace, event: Event, where: str) -> None:
+    """Add what a line holds to a trace."""
+    try:
+        trace.add(event)
+    except (ValueError, OverflowError) as error:
+        raise TraceError(f"{where}: {error}") from None
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
@@ -133,15 +155,26 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
 
 
 def _header(line: bytes, where: str) -> Header:
+    return first_line(line, where, Header, "trace", SCHEMA_VERSION)
+
+
+def first_line(line: bytes, where: str, into: type[F], what: str, newest: int) -> F:
+    """Decode the line that says what a file is: a `what`, and of which version."""
     try:
         preamble = msgspec.json.decode(line, type=_Preamble)
     except msgspec.DecodeError:
-        raise TraceError(f"{where}: not a specviz trace (no JSON header)") from None
-    if preamble.format != "specviz-trace":
-        raise TraceError(f'{where}: not a specviz trace (its "format" is {preamble.format!r})')
-    if preamble.version is None or preamble.version > SCHEMA_VERSION:
+        raise TraceError(f"{where}: not a specviz {what} (no JSON header)") from None
+    if preamble.format != f"specviz-{what}":
+        reader = READERS.get(preamble.format or "")
+        hint = f"; {reader} reads it" if reader else ""
+        raise TraceError(f'{where}: not a specviz {what} (its "format" is {preamble.format!r}){hint}')
+    check_version(preamble.version, newest, where)
+    return msgspec.json.decode(line, type=into)
+
+
+def check_version(version: int | None, newest: int, where: str) -> None:
+    """Refuse what a newer specviz wrote."""
+    if version is None or version > newest:
         raise TraceError(
-            f"{where}: schema version {preamble.version} is newer than the {SCHEMA_VERSION} "
-            "that this specviz reads; upgrade specviz"
+            f"{where}: schema version {version} is newer than the {newest} that this specviz reads; upgrade specviz"
         )
-    return msgspec.json.decode(line, type=Header)

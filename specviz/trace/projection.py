@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from specviz.trace import dialects
 from specviz.trace.curves import COLUMNS, Curves
 from specviz.trace.events import Baseline, Event, Fate, Header, Pieces, Provenance, Round, Summary
+from specviz.trace.reasoning import TAGS, Reasoning, Stretch
 from specviz.trace.stats import Stats, Tally
 from specviz.trace.text import TokenDecoder
 
@@ -22,13 +24,21 @@ KIND = {
 }
 FATE = {Fate.REFUSED: "r", Fate.DISCARDED: "d", Fate.UNSENT: "u", Fate.PAST_END: "e"}
 DIGITS = 6
-"""Digits of probabilities and curves on their way to the page."""
+"""Digits of probabilities, curves and times on their way to the page."""
+ROUND_COLUMNS = ("draft", "verify", "other", "drafted", "sent", "accepted", "agreed", "tokens")
+"""Of each round: three times (s), then counts; `agreed` is accepted + past the end, `tokens` those of the output."""
 
 
 class Projection:
-    """Turns the events of one or several consecutive traces (an answer and its continuations) into columns."""
+    """Turns the events of one or several consecutive traces (an answer and its continuations) into columns.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    reasoning_tags
+        What a reasoning block begins and ends with; two empty strings: none is looked for.
+    """
+
+    def __init__(self, reasoning_tags: Sequence[str] = TAGS) -> None:
         self.header: Header | None = None
         self.summary: Summary | None = None
         self.tally = Tally()
@@ -37,6 +47,9 @@ class Projection:
         self._pieces: dict[int, bytes] = {}
         self._control: set[int] = set()
         self._decoder = TokenDecoder()
+        self.reasoning_tags = reasoning_tags
+        self._reasoning = Reasoning(reasoning_tags)
+        self._worded = False
         self._n_output = 0
         self._baseline_at = 0
         self._clock = 0.0
@@ -46,6 +59,7 @@ class Projection:
         self._tokens: dict[str, Any] = {"text": [], "kind": [], "round": [], "p": [], "q": []}
         self._dropped: dict[str, Any] = {"at": [], "text": [], "fate": [], "round": [], "q": [], "p": []}
         self._rows: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+        self._rounds: dict[str, list[Any]] = {name: [] for name in ROUND_COLUMNS}
 
     def add(self, event: Event) -> None:
         """Take one event into account."""
@@ -74,6 +88,8 @@ class Projection:
         row = self._curves.add(round)
         for name, value in zip(COLUMNS, row, strict=True):
             self._rows[name].append(rounded(value))
+        for name, value in zip(ROUND_COLUMNS, round_row(round), strict=True):
+            self._rounds[name].append(value)
         dropped_at = self._n_output + round.accepted
         texts = self._dropped_texts(round.drafted[round.accepted :])
         for i, fate in enumerate(round.fates):
@@ -98,6 +114,7 @@ class Projection:
             column["p"].append(rounded(round.p[i] if round.p else None) if accepted else rounded(round.closing_p))
             column["q"].append(rounded(round.q[i]) if accepted and round.q else None)
         self._n_output += len(round.emitted)
+        self._reasoning.add(round, column["text"][len(column["text"]) - len(round.emitted) :])
 
     def _dropped_texts(self, ids: Sequence[int]) -> list[str]:
         """Texts of dropped tokens, which follow each other as the draft meant them."""
@@ -129,15 +146,24 @@ class Projection:
 
     def take(self) -> dict[str, Any]:
         """Return the content since the last call; empty columns are left out."""
-        content: dict[str, Any] = {"stats": stats_rows(self.stats), "baseline": self._baseline_content()}
+        stats = self.stats
+        content: dict[str, Any] = {
+            "stats": stats_rows(stats),
+            "metrics": dialects.values(stats),
+            "baseline": self._baseline_content(),
+        }
+        if not self._worded:
+            content["metric_words"], self._worded = dialects.words(), True
         if self._tokens["text"]:
             content["tokens"] = self._tokens | {"kind": "".join(self._tokens["kind"])}
         if self._dropped["text"]:
             content["dropped"] = self._dropped | {"fate": "".join(self._dropped["fate"])}
         if self._rows["x"]:
-            content["curves"] = self._rows
+            content |= {"curves": self._rows, "rounds": self._rounds}
         if self.header is not None:
             content["run_info"] = run_info(self.header)
+        if (stretches := self._reasoning.take()) is not None:
+            content["reasoning"] = reasoning_columns(*stretches)
         self._clear()
         return content
 
@@ -153,12 +179,29 @@ class Projection:
         }
 
 
-def project(events: Iterable[Event]) -> Projection:
+def project(events: Iterable[Event], reasoning_tags: Sequence[str] = TAGS) -> Projection:
     """Return a projection of all events."""
-    projection = Projection()
+    projection = Projection(reasoning_tags)
     for event in events:
         projection.add(event)
     return projection
+
+
+def reasoning_columns(since: int, stretches: Sequence[Stretch]) -> dict[str, Any]:
+    """Return the stretches from number `since` on, as columns."""
+    return {
+        "from": since,
+        "start": [one.start for one in stretches],
+        "kind": "".join(("r" if one.ended else "o") if one.thinking else "a" for one in stretches),
+        "caption": [str(one) for one in stretches],
+    }
+
+
+def round_row(round: Round) -> tuple[float, ...]:
+    """Return a round's times and counts, in the order of `ROUND_COLUMNS`."""
+    times = (round.draft_seconds, round.verify_seconds, round.other_seconds)
+    counts = (len(round.drafted), round.sent, round.accepted, round.accepted + round.past_end, len(round.emitted))
+    return (*(rounded(seconds) or 0.0 for seconds in times), *counts)
 
 
 def draft_name(header: Header, otherwise: str = "") -> str:

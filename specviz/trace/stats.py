@@ -122,25 +122,36 @@ class Stats(Struct, frozen=True, kw_only=True):
     tokens_per_second: float | None
     """Output tokens / generation_time."""
     time_to_first_token: float | None
+    """From the start of prompt processing to the first output token, baseline stretches left out."""
     generation_time: float
     """Decoding time of all rounds; prompt processing and baseline stretches are apart."""
     stop_reason: str | None
+    """Why it ended, in LM Studio's words (`StopReason`); None while it runs."""
     draft_model: str | None
+    """Name of the draft model; None where there was none."""
     total_draft_tokens_count: int
     """Everything drafted: accepted + rejected + ignored."""
     accepted_draft_tokens_count: int
+    """Drafted tokens that became part of the answer."""
     rejected_draft_tokens_count: int
     """Refused + discarded."""
     ignored_draft_tokens_count: int
     """Unsent + past the end."""
 
     output_tokens: int
+    """Tokens of the answer, its end token included."""
     rounds: int
+    """Draft-then-verify steps, also those without a draft."""
     drafting_rounds: int
+    """Rounds that sent at least one drafted token."""
     refused: int
+    """The first tokens that the rule did not keep, at most one a round."""
     discarded: int
+    """Sent, but stood after a refused one: never compared."""
     unsent: int
+    """Drafted, and dropped before the verify pass: a cutoff, `n_min` or a stop."""
     past_end: int
+    """The rule took them, a stop cut them off."""
     draft_acceptance_rate: float | None
     """accepted / drafted (LM Studio's and vLLM's rate); None where nothing drafted was sent."""
     mean_acceptance_length: float | None
@@ -148,14 +159,19 @@ class Stats(Struct, frozen=True, kw_only=True):
     alpha: float | None
     """accepted / (accepted + rounds that ended in a rejection): the estimate of the papers' alpha (2211.17192)."""
     tokens_per_round: float | None
+    """output_tokens / rounds."""
     draft_seconds: float
+    """Time of the drafter, all rounds."""
     verify_seconds: float
+    """Time of the main model's passes."""
     other_seconds: float
+    """All the rest: sampling, recording, rewinding the caches."""
     baseline_tokens_per_second: float | None
     """Plain decoding, measured in this run (all stretches pooled)."""
     speedup: float | None
     """tokens_per_second / baseline_tokens_per_second."""
     per_position: tuple[PositionRate, ...]
+    """Acceptance at each position of the draft, with its denominators."""
 
     @classmethod
     def of(

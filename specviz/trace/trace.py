@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
+    from specviz.trace.reasoning import Stretch
+
 
 class Rounds(Sequence[Round]):
     """The rounds of a trace, kept encoded: about 250 bytes for a round with its candidates instead of 4 kB of objects.
@@ -213,6 +215,18 @@ class Trace:
                     )
                 )
         return tokens
+
+    def reasoning(self, begin: str = "<think>", end: str = "</think>") -> list[Stretch]:
+        """Return its reasoning blocks and what stands between them, each with the counts of its rounds.
+
+        Parameters
+        ----------
+        begin, end
+            The tags around a reasoning block.
+        """
+        from specviz.trace.reasoning import split
+
+        return split([self], (begin, end))
 
     @property
     def stats(self) -> Stats:

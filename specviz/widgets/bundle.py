@@ -45,8 +45,19 @@ class BundleWidget(anywidget.AnyWidget):  # type: ignore[misc]
     def _on_message(self, _: Any, content: dict[str, Any], __: Any) -> None:
         """Do what the page asks for."""
 
+    def _send_file(self, id: Any, make: Callable[[], tuple[str, str]]) -> None:
+        """Send a file, its name and its text, to the view that asked for it; or say why there is none."""
+        try:
+            name, text = make()
+        except (OSError, ValueError) as error:
+            self.send({"type": "file", "id": id, "name": "", "error": str(error)})
+        else:
+            self.send({"type": "file", "id": id, "name": name}, buffers=[text.encode("utf-8", "replace")])
+
     def _on_main_thread(self, action: Callable[[], None]) -> None:
-        if self._loop is not None and self._loop.is_running():
+        """Do something on the main thread: soon or, where this is it, at once."""
+        elsewhere = threading.current_thread() is not threading.main_thread()
+        if elsewhere and self._loop is not None and self._loop.is_running():
             self._loop.call_soon_threadsafe(action)
         else:
             action()

@@ -18,14 +18,18 @@ from specviz.engines import messages as m
 from specviz.engines.errors import EngineCrashed
 from specviz.pair import Generation
 from specviz.trace import Baseline, Header, Round, StopReason, Trace
+from specviz.trace.dialects import DIALECTS
 from specviz.trace.events import Event
 from specviz.trace.inspection import round_detail
 from specviz.trace.projection import Projection
+from specviz.trace.reasoning import TAGS, check_tags
 from specviz.widgets.bundle import BundleWidget, joined
 
 BATCH_SECONDS = 0.033
 COLOURS = ("provenance", "round", "p", "q", "surprise")
 """What tokens can be coloured by: who proposed them, their round, both probabilities, -log2 p."""
+METRICS = ("specviz", *DIALECTS)
+"""In whose names statistics can be told."""
 OBSERVED_SECONDS = 0.5
 """How often `stats` and `text` follow while a generation runs."""
 
@@ -50,7 +54,7 @@ IDLE = state("idle")
 class Feed(BundleWidget):
     """The data behind the views: follows generations and shows them wherever its parts are displayed.
 
-    Displayed itself it draws tokens, plots and statistics below each other.
+    Displayed itself it draws tokens, rounds, plots and statistics below each other.
 
     Examples
     --------
@@ -64,6 +68,10 @@ class Feed(BundleWidget):
     show_provenance = t.Bool(True, help="Colour tokens by who proposed them.").tag(sync=True)
     show_rejected = t.Bool(False, help="Show dropped drafted tokens in place.").tag(sync=True)
     colour = t.Enum(COLOURS, "provenance", help="What tokens are coloured by.").tag(sync=True)
+    metrics = t.Enum(METRICS, "specviz", help="In whose names statistics are told.").tag(sync=True)
+    reasoning_tags = t.Tuple(
+        t.Unicode(), t.Unicode(), default_value=TAGS, help="Around reasoning, which is folded; empty: fold nothing."
+    ).tag(sync=True)
 
     phase = t.Unicode("idle", help="idle, loading, prefill, baseline, generating, stopping, finished, stopped, ...")
     text = t.Unicode("", help="The answer so far; follows twice a second.")
@@ -81,6 +89,13 @@ class Feed(BundleWidget):
         self._stop_asked = False
         self._generation: Generation | None = None
         super().__init__(**kwargs)
+
+    @t.validate("reasoning_tags")  # type: ignore[untyped-decorator]
+    def _check_tags(self, proposal: Any) -> tuple[str, str]:
+        try:
+            return check_tags(proposal.value)
+        except ValueError as error:
+            raise t.TraitError(str(error)) from error
 
     def follow(self, generation: Generation, *, append: bool = False) -> Feed:
         """Show a generation as it runs; returns at once.
@@ -108,7 +123,10 @@ class Feed(BundleWidget):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the generation that is shown has ended; return whether it has."""
-        return joined(self._thread, timeout)
+        ended = joined(self._thread, timeout)
+        if ended:
+            self._observe()
+        return ended
 
     def to_html(self, path: str | Path) -> Path:
         """Write what is shown as one HTML file with all views and a replay, which needs neither kernel nor network.
@@ -118,39 +136,51 @@ class Feed(BundleWidget):
         ValueError
             If nothing was generated yet.
         """
-        from specviz.widgets.page import write_page  # which plays a feed, and so needs this module
+        from specviz.widgets.page import write_html  # which plays a feed, and so needs this module
+
+        return write_html(self._page()[1], path)
+
+    def _page(self) -> tuple[str, str]:
+        """Return what is shown as a page: its file name, and the page."""
+        from specviz.widgets.page import page_html, page_name
 
         with self._sending:
             traces = list(self._traces)
         if not traces:
             raise ValueError("nothing was generated yet")
-        shown = {name: getattr(self, name) for name in ("show_provenance", "show_rejected", "colour")}
-        return write_page(traces, path, **shown)
+        shown = {name: getattr(self, name) for name in ("show_provenance", "show_rejected", "colour", "metrics")}
+        return page_name(traces[0].header), page_html(traces, reasoning_tags=self.reasoning_tags, **shown)
 
-    def _start(self, begin: Callable[[], Generation], *, append: bool) -> None:
-        """Begin a generation and follow it, on a thread of its own, after the one before it has ended."""
+    def _start(
+        self, begin: Callable[[], Generation], *, append: bool, prepare: Callable[[], None] = lambda: None
+    ) -> None:
+        """Begin a generation and follow it, on a thread of its own, after the one before it has ended.
+
+        Where `prepare`, which is called first, raises, what was shown stays.
+        """
         self.stop()
         before = self._thread
 
         def work() -> None:
             if before is not None:
                 before.join()
-            self._work(begin, append)
+            self._work(begin, append, prepare)
 
         self._thread = threading.Thread(target=work, name="specviz-feed", daemon=True)
         self._thread.start()
 
-    def _work(self, begin: Callable[[], Generation], append: bool) -> None:
+    def _work(self, begin: Callable[[], Generation], append: bool, prepare: Callable[[], None]) -> None:
         """Run one generation; every way it can end becomes a state."""
-        with self._sending:
-            self._stop_asked = False
-            if not append:
-                self._run += 1
-                self._traces = []
-                self._projection = Projection()
-            self._send_batch(reset=not append, state=state("loading", running=True))
-        self._observe()
         try:
+            with self._sending:
+                self._stop_asked = False
+                prepare()
+                if not append:
+                    self._run += 1
+                    self._traces = []
+                    self._projection = Projection(self.reasoning_tags)
+                self._send_batch(reset=not append, state=state("loading", running=True))
+            self._observe()
             generation = begin()
             with self._sending:
                 self._generation = generation
@@ -223,7 +253,7 @@ class Feed(BundleWidget):
             if state is not None:
                 self._state = state
             self._seq += 1
-            content = self._projection.take()
+            content = (self._beside() if reset else {}) | self._projection.take()
             self.send(
                 {"type": "batch", "seq": self._seq, "run": self._run, "reset": reset, "state": self._state} | content
             )
@@ -234,7 +264,7 @@ class Feed(BundleWidget):
             return {}
         if self._projection.pending:
             self._send_batch()
-        projection = Projection()
+        projection = Projection(self._projection.reasoning_tags)
         remaining = self._projection.tally.rounds
         for trace in self._traces:
             for event in trace.events():
@@ -243,7 +273,16 @@ class Feed(BundleWidget):
                         break
                     remaining -= 1
                 projection.add(event)
-        return {"seq": self._seq, "run": self._run, "state": self._state} | projection.take()
+        return {"seq": self._seq, "run": self._run, "state": self._state} | self._beside() | projection.take()
+
+    def _send_snapshot(self) -> None:
+        with self._sending:
+            self._seq += 1
+            self.send({"type": "snapshot", "run": self._run} | self._snapshot() | {"seq": self._seq})
+
+    def _beside(self) -> dict[str, Any]:
+        """Content that a reset and a snapshot have beside that of the generation."""
+        return {}
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
         """Return the model's state; the snapshot is built when somebody asks for it."""
@@ -256,11 +295,11 @@ class Feed(BundleWidget):
     def _on_message(self, widget: Any, content: dict[str, Any], buffers: Any) -> None:
         match content.get("type"):
             case "resync":
-                with self._sending:
-                    self._seq += 1
-                    self.send({"type": "snapshot", "run": self._run} | self._snapshot() | {"seq": self._seq})
+                self._send_snapshot()
             case "inspect":
                 self._inspect(content.get("run"), content.get("round"))
+            case "save_page":
+                self._send_file(content.get("id"), self._page)
             case "stop":
                 self.stop()
             case _:
@@ -276,14 +315,13 @@ class Feed(BundleWidget):
 
     def _observe(self) -> None:
         """Let the observable traits follow, on the main thread."""
-        with self._sending:
-            phase, traces, stats = self._state["phase"], list(self._traces), self._projection.stats
-        text = "".join(trace.text for trace in traces)
 
         def follow() -> None:
+            with self._sending:
+                phase, traces, stats = self._state["phase"], list(self._traces), self._projection.stats
             with self.hold_trait_notifications():
                 self.phase = phase
-                self.text = text
+                self.text = "".join(trace.text for trace in traces)
                 self.stats = stats.to_dict()
                 self.trace = traces[-1] if traces else None
 

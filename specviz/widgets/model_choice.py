@@ -28,7 +28,7 @@ from specviz.models.defaults import NGRAM, NONE, default_draft
 from specviz.models.downloads import SUGGESTIONS
 from specviz.models.folders import Found, find_beside
 from specviz.models.index import Library, Progress, shared_library
-from specviz.pair import engine_name, engine_of, find_draft, find_main, in_engine, set_draft
+from specviz.pair import engine_name, engine_of, find_draft, find_main, in_engine, is_url, set_draft
 from specviz.widgets.bundle import BundleWidget
 from specviz.widgets.model_columns import model_columns, offer_columns, progress_columns, unusable
 from specviz.widgets.pair_download import PairDownload
@@ -39,6 +39,7 @@ LIST_SECONDS = 1.0
 RESTING = ("new", "ready", "failed")
 """States of the library in which nothing is under way."""
 MADE_ON_FIRST_USE = "made on first use"
+SERVERS_OWN = "the server's own draft"
 
 
 class ModelChoice(BundleWidget):
@@ -47,13 +48,14 @@ class ModelChoice(BundleWidget):
     Parameters
     ----------
     main, draft
-        As for `specviz.load`. If there is no demo model for `"auto"`, nothing is chosen, and `problem` says why.
+        As for `specviz.load`. If there is no demo model for `"auto"`, nothing is chosen, and `problem` says why. Of a
+        server, the draft is the id of one, if it can be chosen with a request.
     engine
         As for `specviz.load`; the demo's models are offered as this engine takes them, too.
     """
 
-    main = t.Unicode(help="Path of the main model (of one that is made on first use, its name).").tag(sync=True)
-    draft = t.Unicode(NONE, help='Path of the draft, "ngram" or "none".').tag(sync=True)
+    main = t.Unicode(help="Path of the main model (if made on first use, its name), or a server's URL.").tag(sync=True)
+    draft = t.Unicode(NONE, help='Path of the draft, "ngram" or "none"; of a server, the id of one.').tag(sync=True)
     chosen = t.Dict(help="Names of both; the draft's is empty where there is none.").tag(sync=True)
 
     def __init__(
@@ -75,9 +77,7 @@ class ModelChoice(BundleWidget):
         self._listed: set[str] | None = None
         self._teller: threading.Thread | None = None
         try:
-            main_model = find_main(main, engine)
-            draft_key = self._remember(find_draft(draft, main_model))
-            main_key = self._remember(main_model)
+            main_key, draft_key = self._keys(main, draft)
         except ModelNotFoundError as error:
             if str(main) != "auto":
                 raise
@@ -87,11 +87,18 @@ class ModelChoice(BundleWidget):
         self.observe(self._follow_main, "main")
         self.observe(self._follow_draft, "draft")
 
+    def _keys(self, main: str | Path, draft: str | Path | None) -> tuple[str, str]:
+        if is_url(main):
+            return str(main), NONE if draft in (None, "", "auto") else str(draft)
+        model = find_main(main, self._engine)
+        return self._remember(model), self._remember(find_draft(draft, model))
+
     @t.validate("main")  # type: ignore[untyped-decorator]
     def _valid_main(self, proposal: Any) -> str:
         """Turn whatever `load` takes into a key."""
         value = str(proposal.value)
-        return value if value in self._local or not value else self._remember(find_main(value))
+        known = value in self._local or not value or is_url(value)
+        return value if known else self._remember(find_main(value))
 
     @t.validate("draft")  # type: ignore[untyped-decorator]
     def _valid_draft(self, proposal: Any) -> str:
@@ -114,7 +121,9 @@ class ModelChoice(BundleWidget):
     def _follow_main(self, _: Any) -> None:
         """Take the draft that is remembered, else keep the one that was chosen if it fits, else the demo's."""
         main = self._local.get(self.main)
-        if main is not None:
+        if is_url(self.main):
+            self.draft = NONE
+        elif main is not None:
             auto = find_draft("auto", main)
             demo = in_engine(demo_drafts(), engine_of(main))
             said = default_draft(main.path) is not None or auto not in (None, *demo)
@@ -138,11 +147,13 @@ class ModelChoice(BundleWidget):
         """Whether the chosen draft can draft for another main model."""
         draft = self._local.get(self.draft)
         try:
-            return draft is None or compare(main.readable, draft.readable).compatible
+            return self.draft == NGRAM if draft is None else compare(main.readable, draft.readable).compatible
         except FileNotFoundError:
             return False
 
     def _names(self) -> dict[str, str]:
+        if is_url(self.main):
+            return {"main": self.main, "draft": SERVERS_OWN if self.draft == NONE else self.draft}
         main, draft = self._local.get(self.main), self._local.get(self.draft)
         no_model = NGRAM_LOOKUP.label if self.draft == NGRAM else ""
         return {"main": main.name if main else "", "draft": draft.name if draft else no_model}

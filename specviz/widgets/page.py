@@ -1,4 +1,4 @@
-"""A generation as one self-contained HTML file: all views and the replay, no kernel, no network.
+"""A generation, or two compared, as one self-contained HTML file: all views, no kernel, no network.
 
 The bundle and the data stand in it compressed (gzip, base64), so that nothing in a trace can be read as markup. Below
 them stands the record of `static_html`, which shows where JavaScript does not run.
@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from specviz.trace import Trace
+from specviz.trace import Header, Trace
 from specviz.trace.files import whole_file
 from specviz.trace.inspection import round_detail
 from specviz.trace.projection import draft_name, project
+from specviz.trace.reasoning import TAGS
 from specviz.widgets.bundle import STATIC
-from specviz.widgets.replay import ended, timeline
+from specviz.widgets.replay import ended
 from specviz.widgets.static_html import traces_html
 
 MAX_DETAILS = 4000
 """Most rounds whose details are kept (650 bytes each); in longer answers a token's card says what the columns hold."""
+LONGEST_NAME = 120
+"""Characters of a page's file name."""
 TEMPLATE = Path(__file__).with_name("page.html")
 
 
@@ -44,23 +48,48 @@ def write_page(traces: Sequence[Trace], path: str | Path, **shown: Any) -> Path:
     FileNotFoundError
         If the JavaScript bundle was not built.
     """
+    return write_html(page_html(traces, **shown), path)
+
+
+def write_html(html: str, path: str | Path) -> Path:
+    """Write a page; the file is complete or not there."""
     path = Path(path)
-    html = page_html(traces, **shown)
     with whole_file(path) as file:
         file.write(html.encode("utf-8", "replace"))
     return path
 
 
-def page_html(traces: Sequence[Trace], **shown: Any) -> str:
+def page_html(traces: Sequence[Trace], *, reasoning_tags: Sequence[str] = TAGS, **shown: Any) -> str:
     """Return the page as text; see `write_page`."""
     header = traces[0].header
     title = f"{header.main.name} with {draft_name(header, 'no draft')}"
+    record = traces_html(traces, bool(shown.get("show_rejected")), reasoning_tags)
+    return html_page(title, record, page_data(traces, reasoning_tags) | shown)
+
+
+def html_page(title: str, record: str, data: dict[str, Any]) -> str:
+    """Fill the template.
+
+    Parameters
+    ----------
+    title
+        As text.
+    record
+        As HTML: what stands there without JavaScript.
+    data
+        What `openPage` of the bundle is given.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the JavaScript bundle was not built.
+    """
     parts = {
         "title": escape(title),
-        "record": traces_html(traces, bool(shown.get("show_rejected"))),
+        "record": record,
         "style": _static("widgets.css"),
         "bundle": _packed(_static("widgets.js")),
-        "data": _packed(json.dumps(page_data(traces) | shown, separators=(",", ":"))),
+        "data": _packed(json.dumps(data, separators=(",", ":"))),
     }
     before, *slots = TEMPLATE.read_text("utf-8").split("{{")
     filled = (slot.partition("}}") for slot in slots)
@@ -68,15 +97,24 @@ def page_html(traces: Sequence[Trace], **shown: Any) -> str:
     return html.replace("\0", "\ufffd")
 
 
-def page_data(traces: Sequence[Trace]) -> dict[str, Any]:
+def page_name(*headers: Header) -> str:
+    """Return a file name after the models of one answer or of several, which every file system takes."""
+    said = " and ".join(f"{header.main.name} with {draft_name(header, 'no draft')}" for header in headers)
+    name = re.sub(r"[^\w.-]+", "-", said)[:LONGEST_NAME].strip(".-")
+    return f"{name}.html"
+
+
+def page_data(traces: Sequence[Trace], reasoning_tags: Sequence[str] = TAGS) -> dict[str, Any]:
     """Return what the page knows: the traits of a `Replay`, and the details of its rounds."""
-    projection = project(event for trace in traces for event in trace.events())
-    n = projection.tally.rounds
-    return {
-        "snapshot": {"seq": 1, "run": 1, "state": ended(traces)} | projection.take(),
-        "timeline": timeline(traces),
-        "details": [round_detail(traces, i) for i in range(n)] if n <= MAX_DETAILS else [],
-    }
+    projection = project((event for trace in traces for event in trace.events()), reasoning_tags)
+    snapshot = {"seq": 1, "run": 1, "state": ended(traces)} | projection.take()
+    return {"snapshot": snapshot, "details": details(traces)}
+
+
+def details(traces: Sequence[Trace]) -> list[dict[str, Any] | None]:
+    """Return what is recorded of each round, for a page that has nobody to ask."""
+    n = sum(len(trace.rounds) for trace in traces)
+    return [round_detail(traces, i) for i in range(n)] if n <= MAX_DETAILS else []
 
 
 def _static(name: str) -> str:

@@ -1,6 +1,7 @@
 """The views of a feed, each usable on its own and in ipywidgets layouts.
 
-They are light: their ESM (`part.js`) asks the feed's model for its exports and lets it draw.
+Rounds that are selected in one of them are selected in all of the same feed. They are light: their ESM (`part.js`) asks
+the feed's model for its exports and lets it draw.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 import anywidget
 import traitlets as t
 
-from specviz.widgets.feed import COLOURS, Feed
+from specviz.widgets.feed import COLOURS, METRICS, Feed
 
 
 class Part(anywidget.AnyWidget):  # type: ignore[misc]
@@ -30,6 +31,7 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc]
     show_provenance = t.Bool(True, help="Colour tokens by who proposed them.").tag(sync=True)
     show_rejected = t.Bool(False, help="Show dropped drafted tokens in place.").tag(sync=True)
     colour = t.Enum(COLOURS, "provenance", help="What tokens are coloured by.").tag(sync=True)
+    metrics = t.Enum(METRICS, "specviz", help="In whose names statistics are told.").tag(sync=True)
 
     def __init__(self, source: Feed | None = None, **kwargs: Any) -> None:
         self.source = source if source is not None else Feed()
@@ -59,6 +61,24 @@ class SpeedupPlot(Part):
     """Speedup over that baseline."""
 
     part = t.Unicode("speedup").tag(sync=True)
+
+
+class RoundTimeline(Part):
+    """How long drafting and verifying took, round by round, over decoding time."""
+
+    part = t.Unicode("timeline").tag(sync=True)
+
+
+class AcceptedStrip(Part):
+    """How many of each round's drafted tokens were accepted."""
+
+    part = t.Unicode("accepted").tag(sync=True)
+
+
+class PositionPlot(Part):
+    """Acceptance by position in the draft: of all drafts, and given that those before it were accepted."""
+
+    part = t.Unicode("positions").tag(sync=True)
 
 
 class StatsTable(Part):

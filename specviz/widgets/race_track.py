@@ -57,6 +57,9 @@ class RaceTrack(BundleWidget):
         Output tokens of an answer at most.
     repeats
         How often each way runs there and back, on each prompt.
+    baseline
+        A pair that answers without a draft; None: the main model in a process of its own. Of servers it is needed:
+        another one that runs the same model without a draft.
     **settings
         Of `Pair.generate`: `num_draft_tokens`, `p_min`, `temperature`, ...
 
@@ -92,13 +95,14 @@ class RaceTrack(BundleWidget):
         draft: str | Path | None = "auto",
         max_tokens: int = MAX_TOKENS,
         repeats: int = REPEATS,
+        baseline: Pair | None = None,
         **settings: Any,
     ) -> None:
         if repeats < 1:
             raise ValueError(f"repeats must be at least 1, got {repeats}")
         self._settings = SETTINGS | settings
         check_settings(max_tokens=max_tokens, **self._settings)
-        self._source, self._draft = pair, draft
+        self._source, self._draft, self._baseline = pair, draft, baseline
         self._prompts = prompts_of(prompts)
         self._max_tokens, self._repeats = max_tokens, repeats
         self._sending = threading.RLock()
@@ -176,7 +180,7 @@ class RaceTrack(BundleWidget):
         source = self._source
         with nullcontext(source) if isinstance(source, Pair) else load(source, self._draft) as pair:
             self._raise_if_stopped()
-            with without_draft(pair) as plain:
+            with without_draft(pair) if self._baseline is None else nullcontext(self._baseline) as plain:
                 with self._sending:
                     self._pairs = [pair, plain]
                     self._pair_name = pair.description

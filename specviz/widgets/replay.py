@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import traitlets as t
 
 from specviz.pair import Generation
 from specviz.trace import StopReason, Trace, read_trace
-from specviz.trace.projection import DIGITS
+from specviz.trace.projection import project
 from specviz.widgets.feed import Feed, state
 from specviz.widgets.static_html import traces_html
 
@@ -49,30 +48,29 @@ class Replay(Feed):
     """
 
     view = t.Unicode("replay").tag(sync=True)
-    timeline = t.Dict().tag(sync=True)
     autoplay = t.Bool(True, help="Play at once, unless the reader prefers less motion.").tag(sync=True)
     workshop = t.Bool(False, help="Ask before each verdict how many tokens will be accepted.").tag(sync=True)
 
     def __init__(self, recorded: Recorded, **kwargs: Any) -> None:
         self._recorded = traces_of(recorded)
-        super().__init__(timeline=timeline(self._recorded), **kwargs)
+        super().__init__(**kwargs)
         self._observe()
 
-    def open(self) -> None:
-        """Announce the model to the page, which then finds in it what was recorded."""
-        for event in (event for trace in self._recorded for event in trace.events()):
-            self._projection.add(event)
-        self._projection.take()
-        self._traces, self._seq, self._run = self._recorded, 1, 1
-        self._state = ended(self._recorded)
-        super().open()
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
+        """Return the model's state, what was recorded in it; a page may ask before the model is announced to it."""
+        if self._seq == 0 and key is None:
+            self._projection = project((event for one in self._recorded for event in one.events()), self.reasoning_tags)
+            self._projection.take()
+            self._traces, self._seq, self._run = self._recorded, 1, 1
+            self._state = ended(self._recorded)
+        return super().get_state(key, drop_defaults)
 
     def follow(self, generation: Generation, *, append: bool = False) -> Feed:
         """Refuse: what is played is recorded."""
         raise TypeError("a Replay plays what was recorded; a Feed follows a generation")
 
     def _ipython_display_(self, **_: Any) -> None:
-        self._display_with_record(traces_html(self._traces, self.show_rejected))
+        self._display_with_record(traces_html(self._traces, self.show_rejected, self.reasoning_tags))
 
 
 def traces_of(recorded: Recorded) -> list[Trace]:
@@ -98,27 +96,3 @@ def ended(traces: Sequence[Trace]) -> dict[str, Any]:
         return state("failed", summary.error)
     stopped = summary.stop_reason == StopReason.USER_STOPPED
     return state("stopped" if stopped else "finished", "; ".join(summary.notes))
-
-
-def timeline(traces: Sequence[Trace]) -> dict[str, list[Any]]:
-    """Return when each round was and what it brought: the `timeline` of docs/protocol.md.
-
-    Seconds are those of decoding, one round after the other: prompt processing and baseline stretches are no part of
-    them.
-    """
-    rounds = [one for trace in traces for one in trace.rounds]
-
-    def so_far(counts: Iterable[int]) -> list[int]:
-        return list(accumulate(counts))
-
-    return {
-        "end": [round(end, DIGITS) for end in accumulate(one.seconds for one in rounds)],
-        "draft": [round(one.draft_seconds, DIGITS) for one in rounds],
-        "verify": [round(one.verify_seconds, DIGITS) for one in rounds],
-        "tokens": so_far(len(one.emitted) for one in rounds),
-        "dropped": so_far(len(one.drafted) - one.accepted for one in rounds),
-        "drafted": so_far(len(one.drafted) for one in rounds),
-        "accepted": so_far(one.accepted for one in rounds),
-        "sent": [one.sent for one in rounds],
-        "agreed": [one.accepted + one.past_end for one in rounds],
-    }

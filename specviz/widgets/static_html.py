@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from specviz.trace import Trace
+from specviz.trace import Conversation, Trace
 from specviz.trace.projection import Projection, draft_name, run_info
+from specviz.trace.reasoning import TAGS as REASONING_TAGS
+from specviz.widgets.turn_columns import turn_columns
 
 TAGS = {"a": "u", "c": "em", "b": "strong", "p": "span"}
 STYLES = {
@@ -23,6 +25,7 @@ STYLES = {
 }
 LEGEND = {"a": "accepted", "c": "correction", "b": "bonus"}
 DROPPED_STYLE = "opacity:.55;color:#D55E00"
+SHOWN = {0: "\ufffd"} | {code: f"⟨{code:04X}⟩" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 MAX_TOKENS = 20_000
 """Longer texts are cut in the record, with a sentence that says so."""
 
@@ -32,9 +35,11 @@ def trace_html(trace: Trace) -> str:
     return traces_html([trace])
 
 
-def traces_html(traces: Sequence[Trace], show_rejected: bool = False) -> str:
+def traces_html(
+    traces: Sequence[Trace], show_rejected: bool = False, reasoning_tags: Sequence[str] = REASONING_TAGS
+) -> str:
     """Return an answer and its continuations as a fragment of HTML."""
-    projection = Projection()
+    projection = Projection(reasoning_tags)
     for trace in traces:
         for event in trace.events():
             projection.add(event)
@@ -45,10 +50,32 @@ def traces_html(traces: Sequence[Trace], show_rejected: bool = False) -> str:
     legend = " ".join(f'<{TAGS[kind]} style="{STYLES[kind]}">{name}</{TAGS[kind]}>' for kind, name in LEGEND.items())
     return (
         '<div style="font-family:system-ui,sans-serif;font-size:13px;line-height:1.5;max-width:70em">'
-        f"<p><b>{escape(title)}</b> <small>{escape(_details(info))}</small><br>"
-        f"<small>{escape(_short(info['prompt']))}</small></p>"
-        f'<p style="white-space:pre-wrap;overflow-wrap:anywhere">{_tokens(content, show_rejected)}</p>'
+        f"<p><b>{_text(title)}</b> <small>{escape(_details(info))}</small><br>"
+        f"<small>{_text(_short(info['prompt']))}</small></p>"
+        f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{_tokens(content, show_rejected)}</div>'
         f"<p><small>{legend}</small></p>{_table(content['stats'])}{_plots(content.get('curves'))}</div>"
+    )
+
+
+def conversation_html(
+    conversation: Conversation, show_rejected: bool = False, reasoning_tags: Sequence[str] = REASONING_TAGS
+) -> str:
+    """Return a conversation as a fragment of HTML: the last answer in full, above it what was said before."""
+    name = f"<p><b>{_text(conversation.name)}</b></p>" if conversation.name else ""
+    answered = [turn for turn in conversation.turns if turn.traces]
+    if not answered:
+        return ""
+    earlier = "".join(_earlier(turn_columns(turn, reasoning_tags)) for turn in answered[:-1])
+    return f"{name}{earlier}{traces_html(answered[-1].traces, show_rejected, reasoning_tags)}"
+
+
+def _earlier(turn: dict[str, Any]) -> str:
+    block = "white-space:pre-wrap;overflow-wrap:anywhere;max-width:70em"
+    return (
+        '<div style="font-family:system-ui,sans-serif;font-size:13px;line-height:1.5">'
+        f'<blockquote style="{block}">{_text(turn["user"])}</blockquote>'
+        f'<div style="{block}">{_tokens({"tokens": turn}, False)}</div>'
+        f"<p><small>{escape(turn['caption'])}</small></p></div>"
     )
 
 
@@ -70,8 +97,15 @@ def _tokens(content: dict[str, Any], show_rejected: bool) -> str:
     if show_rejected and "dropped" in content:
         for at, text in zip(content["dropped"]["at"], content["dropped"]["text"], strict=True):
             dropped.setdefault(at, []).append(text)
+    reasoning = content.get("reasoning", {"start": [], "kind": "", "caption": []})
+    heads = dict(zip(reasoning["start"], zip(reasoning["kind"], reasoning["caption"], strict=True), strict=True))
+    folded = ""
     parts = []
     for i, (text, kind) in enumerate(zip(tokens["text"][:MAX_TOKENS], tokens["kind"], strict=False)):
+        if i in heads:
+            parts.append(folded)
+            head, folded = _head(*heads[i])
+            parts.append(head)
         parts += [f'<s style="{DROPPED_STYLE}">{_text(gone.replace(chr(10), "↵"))}</s>' for gone in dropped.get(i, ())]
         if kind.isupper():
             parts.append(f'<small style="opacity:.5">{_text(text)}</small>')
@@ -81,14 +115,20 @@ def _tokens(content: dict[str, Any], show_rejected: bool) -> str:
             parts.append(f'<{TAGS[kind]} style="{STYLES[kind]}">{_text(text)}</{TAGS[kind]}>')
     if len(tokens["text"]) > MAX_TOKENS:
         parts.append(f"<br><small>… and {len(tokens['text']) - MAX_TOKENS:,} more tokens</small>")
-    return "".join(parts)
+    return "".join(parts) + folded
+
+
+def _head(kind: str, caption: str) -> tuple[str, str]:
+    """Return what a stretch of tokens begins and ends with: reasoning is folded, unless it never ended."""
+    if kind == "a":
+        return f"<div><small>{escape(caption)}</small></div>", ""
+    opened = " open" if kind == "o" else ""
+    return f"<details{opened}><summary><small>{escape(caption)}</small></summary>", "</details>"
 
 
 def _text(text: str) -> str:
-    """Escape a token and keep direction marks in it from reordering its neighbours."""
-    return "".join(f"&#{ord(c)};" if c in "\u202a\u202b\u202c\u202d\u202e" else c for c in escape(text)).replace(
-        "\0", "\ufffd"
-    )
+    """Escape a token; characters that would turn its neighbours round are shown by their code."""
+    return escape(text).translate(SHOWN)
 
 
 def _table(rows: list[dict[str, str]]) -> str:

@@ -267,7 +267,9 @@ def _curve_columns(curves: Curves, digits: int) -> dict[str, Any]:
         "draft": _milliseconds(curves.draft, digits),
         "pass": _milliseconds(curves.verify + curves.other, digits),
         "draft_slope": _milliseconds(curves.draft_slope, digits)[0],
-        "pass_slope": _milliseconds(curves.verify_slope, digits)[0],
+        "pass_slope": _milliseconds(curves.pass_slope, digits)[0],
+        "token_slope": _milliseconds(curves.verify_slope, digits)[0],
+        "switch": _milliseconds(curves.switch, digits)[0],
     }
 
 

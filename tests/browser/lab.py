@@ -40,9 +40,18 @@ def find_chromium() -> str | None:
 class Lab:
     """A JupyterLab server with settings, data and notebooks of its own, on loopback."""
 
+    app = (
+        "lab",
+        "--LabApp.expose_app_in_browser=True",
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    )
+    pages = "lab/tree"
+    """Where notebooks are, below its address."""
+
     def __init__(self, home: Path) -> None:
         self.root = home / "notebooks"
-        shutil.copytree(ROOT / "notebooks", self.root, ignore=shutil.ignore_patterns(".*", "*.jsonl"))
+        shutil.copytree(ROOT / "notebooks", self.root, ignore=shutil.ignore_patterns(".*"))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -50,19 +59,16 @@ class Lab:
         self.models = home / "models"
         self.models.mkdir()
         env = os.environ | {f"JUPYTER_{name}_DIR": str(home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
-        env |= {"SPECVIZ_MODELS": str(self.models), "XDG_CONFIG_HOME": str(home / "user-config")}
+        env |= {"SPECVIZ_MODELS": str(self.models), "XDG_CONFIG_HOME": str(home / "user-config"), "HF_HUB_OFFLINE": "1"}
         env |= {name: str(home / name) for name in ("HF_HUB_CACHE", "OLLAMA_MODELS", "LLAMA_CACHE", "XDG_CACHE_HOME")}
         command = [
             Path(sys.executable).with_name("jupyter"),
-            "lab",
+            *self.app,
             "--no-browser",
             "--ip=127.0.0.1",
             f"--port={self.port}",
             "--ServerApp.port_retries=0",
             f"--ServerApp.root_dir={self.root}",
-            "--LabApp.expose_app_in_browser=True",
-            "--LabApp.news_url=None",
-            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
             *(["--allow-root"] if os.geteuid() == 0 else []),
         ]
         self.log = (home / "jupyter.log").open("w+")
@@ -125,7 +131,7 @@ class Notebook:
         self.lab, self.page, self.name = lab, page, name
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.goto(f"http://127.0.0.1:{lab.port}/lab/tree/{name}?reset&token={lab.token}")
+        page.goto(f"http://127.0.0.1:{lab.port}/{lab.pages}/{name}?reset&token={lab.token}")
         self._ready()
 
     def _ready(self) -> None:
@@ -133,7 +139,7 @@ class Notebook:
 
     def reload(self) -> None:
         """Load the page anew and wait until the notebook is back."""
-        self.page.goto(f"http://127.0.0.1:{self.lab.port}/lab/tree/{self.name}?token={self.lab.token}")
+        self.page.goto(f"http://127.0.0.1:{self.lab.port}/{self.lab.pages}/{self.name}?token={self.lab.token}")
         self.page.wait_for_function(
             "window.jupyterapp?.shell?.currentWidget?.content?.widgets?.length > 0", timeout=60_000
         )

@@ -55,24 +55,6 @@ def test_killing_the_kernel_leaves_no_host(quickstart):
     host.wait(10)
 
 
-def test_the_quickstart_runs_top_to_bottom(open_notebook):
-    notebook = open_notebook("01-quickstart.ipynb")
-    page = notebook.page
-    page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
-    page.wait_for_timeout(1500)
-    waiting = "c => c.promptNode?.textContent.includes('*')"
-    page.wait_for_function(f"!jupyterapp.shell.currentWidget.content.widgets.some({waiting})", timeout=120_000)
-    saved = notebook.save()
-    code = [cell for cell in saved.cells if cell.cell_type == "code"]
-    assert all(cell.execution_count for cell in code)
-    errors = [output for cell in code for output in cell.outputs if output.output_type == "error"]
-    assert not errors
-    printed = "".join(
-        output.get("text", "") for cell in code for output in cell.outputs if output.output_type == "stream"
-    )
-    assert "same tokens: True" in printed
-
-
 def test_a_saved_notebook_shows_the_result_without_javascript(quickstart):
     page = quickstart.page
     generate(page, 40)

@@ -9,22 +9,25 @@ from specviz.lab.diagnosis import diagnosis, textbook
 from specviz.lab.replay import replay
 from tests.greedy import PRESETS
 
+SWITCH = 3e-3
 DRAFT, VERIFY, OTHER = (lambda n: 1e-3 * n), (lambda n: 10e-3 + 2e-3 * n), (lambda n: 1e-4)
-PER_DRAFT, PER_PASS = 1e-6, 2e-6
+PER_DRAFT, PER_PASS, PER_TOKEN = 1e-6, 9e-6, 2e-6
 
 
 def made_up(noise=0.0, turns=12, longest=8, seed=0):
     rng = np.random.default_rng(seed)
-    lengths = np.array([n for _ in range(turns) for n in rng.permutation(longest + 1)])
+    lengths = np.array([n for _ in range(turns) for n in np.repeat(rng.permutation(longest + 1), 2)])
+    switched = np.diff(lengths, prepend=lengths[0]) != 0
     depth = np.linspace(20, 1500, len(lengths))
     jitter = np.exp(rng.normal(0, noise, len(lengths)))
     return Costs(
         lengths,
         (DRAFT(lengths) + PER_DRAFT * lengths * depth) * jitter,
-        (VERIFY(lengths) + PER_PASS * (lengths + 1) * depth) * jitter,
+        (VERIFY(lengths) + (PER_PASS + PER_TOKEN * (lengths + 1)) * depth + SWITCH * switched) * jitter,
         np.full(len(lengths), OTHER(0)) * jitter,
         depth,
-        np.arange(len(lengths)) // (longest + 1),
+        np.arange(len(lengths)) // (2 * (longest + 1)),
+        switched,
     )
 
 
@@ -34,7 +37,9 @@ def test_costs_are_found_again():
     assert curves.draft == pytest.approx(DRAFT(n), abs=2e-5)
     assert curves.verify == pytest.approx(VERIFY(n), rel=1e-3)
     assert curves.draft_slope == pytest.approx(PER_DRAFT, rel=0.01)
-    assert curves.verify_slope == pytest.approx(PER_PASS, rel=0.01)
+    assert curves.pass_slope == pytest.approx(PER_PASS, rel=0.01)
+    assert curves.verify_slope == pytest.approx(PER_TOKEN, rel=0.01)
+    assert curves.switch == pytest.approx(SWITCH, rel=0.01)
     assert curves.per_drafted == pytest.approx(1e-3, rel=0.01)
 
 
@@ -45,9 +50,10 @@ def test_rounds_take_what_their_parts_take():
     assert one.accepted == (2, 1, 0, 0) and one.drafted == (3, 3, 1, 0)
     starts = [0, 3, 5, 6]
     expected = sum(
-        DRAFT(n) + VERIFY(n) + OTHER(n) + PER_DRAFT * n * (50 + at) + PER_PASS * (n + 1) * (50 + at)
+        DRAFT(n) + VERIFY(n) + OTHER(n) + (PER_DRAFT * n + PER_PASS + PER_TOKEN * (n + 1)) * (50 + at)
         for n, at in zip(one.drafted, starts, strict=True)
     )
+    expected += 2 * SWITCH
     assert curves.seconds(Work.of([one], [50])) == pytest.approx(expected, rel=1e-3)
     assert curves.seconds(Work.of([one, one], [50, 50])) == pytest.approx(2 * expected, rel=1e-3)
     with pytest.raises(ValueError, match="drafts of up to 8"):
@@ -88,6 +94,11 @@ def test_a_real_pairs_costs_are_measured(measured, quick_pair):
     assert "a drafted token" in repr(measured)
     with sv.load("22m", None) as plain, pytest.raises(ValueError, match="with a draft"):
         sv.measure_costs(plain)
+
+
+def test_every_turn_is_whole_so_that_each_can_stand_for_all(quick_pair):
+    costs = sv.measure_costs(quick_pair, ["Count to five."], longest=2, turns=2)
+    assert all(np.isfinite(curves.verify).all() for curves in costs.resampled())
 
 
 def test_predictions_and_their_cause(measured, quick_pair):

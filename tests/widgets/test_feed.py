@@ -126,11 +126,16 @@ def test_parts_share_a_feed_and_stand_in_layouts(feed):
         sv.AcceptancePlot(feed),
         sv.ThroughputPlot(feed),
         sv.SpeedupPlot(feed),
-        sv.StatsTable(feed),
+        sv.RoundTimeline(feed),
+        sv.AcceptedStrip(feed),
+        sv.PositionPlot(feed),
+        sv.StatsTable(feed, metrics="vllm"),
     ]
     box = ipywidgets.VBox(parts)
     assert all(part.feed == f"anywidget:{feed.model_id}" for part in box.children)
-    assert {part.part for part in parts} == {"tokens", "acceptance", "throughput", "speedup", "stats"}
+    names = ["tokens", "acceptance", "throughput", "speedup", "timeline", "accepted", "positions", "stats"]
+    assert [part.part for part in parts] == names
+    assert (feed.metrics, parts[-1].metrics) == ("specviz", "vllm")
     assert len(str(Part._esm)) < 2000, "a part carries no bundle of its own"
     assert isinstance(sv.TokenStream().source, sv.Feed)
 

@@ -16,7 +16,6 @@ from specviz.trace.events import StopReason
 from specviz.trace.inspection import round_detail
 from specviz.trace.projection import project
 from specviz.widgets import page
-from specviz.widgets.replay import timeline
 from tests.trace.strategies import traces
 
 HOSTILE = ["</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "\0", "\u202eevil", "]]>", "{{data}}"]
@@ -73,7 +72,6 @@ def test_the_file_holds_everything_and_loads_nothing(tmp_path):
     snapshot = found["snapshot"]
     head = {"seq": 1, "run": 1, "state": snapshot["state"]}
     assert snapshot == head | project(trace.events()).take()
-    assert found["timeline"] == timeline([trace])
     assert found["details"] == [json.loads(json.dumps(round_detail([trace], i))) for i in range(2)]
     assert found["show_rejected"] is True
     elements = Elements(html)
@@ -101,7 +99,8 @@ def test_a_lone_surrogate_reaches_the_page_and_stops_nothing(tmp_path):
 @given(traces(), st.booleans())
 def test_every_trace_becomes_a_page(trace, show_rejected):
     found = data(page.page_html([trace], show_rejected=show_rejected))
-    assert len(found["details"]) == len(found["timeline"]["end"]) == len(trace.rounds)
+    rounds = found["snapshot"].get("rounds", {"tokens": []})
+    assert len(found["details"]) == len(rounds["tokens"]) == len(trace.rounds)
 
 
 def test_the_same_trace_gives_the_same_file():
@@ -123,7 +122,8 @@ def test_an_explorer_writes_what_it_shows(quick_pair, tmp_path):
     assert feed.wait(60)
     found = data(feed.to_html(tmp_path / "run.html").read_text("utf-8"))
     assert "".join(found["snapshot"]["tokens"]["text"]) == "".join(trace.text for trace in feed._traces)
-    assert (found["show_rejected"], found["colour"], found["timeline"]["tokens"][-1]) == (True, "p", 30)
+    assert (found["show_rejected"], found["colour"], found["metrics"]) == (True, "p", "specviz")
+    assert sum(found["snapshot"]["rounds"]["tokens"]) == 30
 
 
 def test_a_missing_bundle_is_named(bundle, tmp_path):

@@ -1,11 +1,13 @@
 """What is shown is what is in the trace: in batches or at once, the same columns."""
 
+from itertools import accumulate
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from specviz.trace import Fate, Header, ModelInfo, Pieces, Round, Settings, Summary, Trace
-from specviz.trace.projection import FATE, Projection, run_info, stats_rows
+from specviz.trace.projection import FATE, Projection, project, run_info, stats_rows
 from specviz.widgets.figures import trace_figure
 from specviz.widgets.static_html import trace_html
 from tests.trace.strategies import traces
@@ -14,12 +16,13 @@ from tests.trace.strategies import traces
 def taken(projection, into):
     """Take a projection's content and append it, as the page does."""
     content = projection.take()
-    for name in ("tokens", "dropped", "curves"):
+    into |= {name: content[name] for name in ("metric_words",) if name in content}
+    for name in ("tokens", "dropped", "curves", "rounds"):
         for column, values in content.get(name, {}).items():
             empty = "" if isinstance(values, str) else []
             into.setdefault(name, {}).setdefault(column, empty)
             into[name][column] = into[name][column] + values
-    into |= {name: content.get(name) for name in ("stats", "baseline", "run_info")}
+    into |= {name: content.get(name) for name in ("stats", "metrics", "baseline", "run_info")}
     return into
 
 
@@ -45,6 +48,37 @@ def test_every_token_is_shown_once(trace):
     assert len(tokens.get("text", [])) == len(tokens.get("kind", "")) == len(trace)
     assert dropped.get("fate", "") == "".join(FATE[fate] for fate in fates if fate is not Fate.ACCEPTED)
     assert len(content.get("curves", {}).get("x", [])) == len(trace.rounds)
+
+
+@given(traces())
+def test_rounds_add_up_to_the_trace(trace):
+    content, tally = project(trace.events()).take(), trace.tally
+    n = len(trace.rounds)
+    if not n:
+        assert "rounds" not in content
+        return
+    rounds = content["rounds"]
+    assert {len(column) for column in rounds.values()} == {n}
+    assert list(accumulate(rounds["tokens"])) == content["curves"]["x"]
+    sums = {name: sum(rounds[name]) for name in ("drafted", "accepted", "sent", "agreed")}
+    assert sums == {
+        "drafted": tally.drafted,
+        "accepted": tally.accepted,
+        "sent": tally.drafted - tally.unsent,
+        "agreed": tally.accepted + tally.past_end,
+    }
+    times = [sum(rounds[name]) for name in ("draft", "verify", "other")]
+    assert times == pytest.approx([tally.draft_seconds, tally.verify_seconds, tally.other_seconds], abs=1e-5)
+
+
+@given(traces())
+def test_tokens_of_a_round_lie_between_its_counts(trace):
+    content = project(trace.events()).take()
+    rounds = content.get("rounds", {"tokens": [], "drafted": [], "accepted": []})
+    lost = [drafted - kept for drafted, kept in zip(rounds["drafted"], rounds["accepted"], strict=True)]
+    for name, counts in (("tokens", rounds["tokens"]), ("dropped", lost)):
+        expected = [i for i, count in enumerate(counts) for _ in range(count)]
+        assert content.get(name, {"round": []})["round"] == expected
 
 
 def test_dropped_tokens_stand_before_the_token_that_replaced_them():

@@ -22,7 +22,7 @@ def curves():
     """Costs with a step, as CPUs have them."""
     k = np.arange(LONGEST + 1)
     verify = 0.008 + 0.003 * k + 0.004 * (k > 7)
-    return Curves(0.0011 * k, verify, 0.0002 + 0.00001 * k, 2e-7, 5e-8)
+    return Curves(0.0011 * k, verify, 0.0002 + 0.00001 * k, 2e-7, 9e-8, 5e-8, 0.0013)
 
 
 def case(rng):

@@ -26,6 +26,18 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     shared_totals: bool = False
     """Totals are of the whole server: they are a generation's only while nobody else asks."""
 
+    def rows(self) -> list[tuple[str, bool]]:
+        """Return what there is to tell, in words, and whether it is told."""
+        return [
+            ("who proposed which token", self.rounds),
+            ("how many were drafted and accepted", self.totals and not self.shared_totals),
+            ("which tokens were refused", self.refused_tokens),
+            ("p and q", self.probabilities),
+            ("times of drafting and verifying", self.parts_of_time),
+            ("obeys draft length and cutoff", self.draft_settings),
+            ("lets the draft be chosen", self.draft_choice),
+        ]
+
     @property
     def note(self) -> str:
         """What is missing, as a sentence for the reader of a trace."""

@@ -1,0 +1,255 @@
+"""Two recorded answers side by side: in JupyterLab, and as one file that no network can reach."""
+
+import pytest
+
+import specviz as sv
+from specviz.trace import Header, ModelInfo, Pieces, Round, Settings, Summary, Trace
+from specviz.trace.events import StopReason
+from tests.browser.dashboard import generate, test_id, tokens, wait_until
+from tests.browser.lab import SHOTS
+from tests.browser.test_inspector import AXE
+from tests.browser.test_replay import HOSTILE, quiet, recorded
+
+TEXT = test_id("compare-text")
+PARAGRAPHS = (
+    "The Pythagorean theorem relates the three sides of a right triangle.\n\n"
+    "It says that the square of the hypotenuse is {} the squares of the other two sides.\n\n"
+    "- The hypotenuse is the longest side.\n- The other two are called legs.\n{}\n\n"
+    "It was known long before Pythagoras, and has {} proofs; one of them was found by a president.\n"
+)
+WORDS = (("equal to the sum of", "", "many"), ("the sum of", "- Their lengths are a and b.", "several hundred"))
+
+
+def said(which, k):
+    """An answer of ours as a trace, whose main model keeps `k` of each four that are drafted."""
+    words = PARAGRAPHS.format(*WORDS[which]).replace(" ", "| ").replace("\n", "|\n|").split("|")
+    texts = [word for word in words if word] + ["<|im_end|>"]
+    ids = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+    end = ids["<|im_end|>"]
+    settings = Settings(num_draft_tokens=4, p_min=0.25 * which)
+    models = {
+        "main": ModelInfo(name="SmolLM2-135M-Instruct-Q4_1"),
+        "draft": ModelInfo(name=f"draft-{which}"),
+        "drafter": "model",
+    }
+    trace = Trace.of([Header(prompt="Explain the Pythagorean theorem", settings=settings, **models)])
+    trace.add(Pieces(text={id: text for text, id in ids.items()} | {900: " some", 901: " other"}, control=(end,)))
+    output = [ids[text] for text in texts]
+    while len(trace) < len(output):
+        start, n = len(trace), len(trace.rounds)
+        ahead = output[start : start + k + 1]
+        kept, closing = ahead[:-1], ahead[-1]
+        drafted = (*kept, *(900 for _ in range(4 - len(kept))))
+        trace.add(
+            Round(
+                index=n,
+                start=start,
+                drafted=drafted,
+                sent=4,
+                accepted=len(kept),
+                closing=closing,
+                p=(0.41,) * 4,
+                q=(0.5,) * 4,
+                closing_p=0.41,
+                main_top=tuple(((id, 0.41), (901, 0.4), (900, 0.1)) for id in (*drafted, closing)),
+                time=0.05 * n,
+                draft_seconds=0.01,
+                verify_seconds=0.035,
+                other_seconds=0.005,
+            )
+        )
+    trace.add(Summary(stop_reason=StopReason.EOS_FOUND))
+    return trace
+
+
+@pytest.fixture
+def open_page(browser, tmp_path):
+    """Open a comparison's page from disk, offline; what it says and asks for is collected."""
+    contexts = []
+
+    def open_one(compared, scheme="light", width=1160, javascript=True):
+        path = compared.to_html(tmp_path / "both.html")
+        context = browser.new_context(
+            offline=True,
+            color_scheme=scheme,
+            viewport={"width": width, "height": 1000},
+            java_script_enabled=javascript,
+            reduced_motion="reduce",
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.errors, page.requests = [], []
+        page.on("console", lambda message: page.errors.append(message.text))
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
+        page.on("request", lambda request: page.requests.append(request.url))
+        page.goto(path.as_uri())
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+
+
+def tops(page, selector):
+    """Where elements are on the page, from its top."""
+    return page.eval_on_selector_all(selector, "all => all.map(one => Math.round(one.getBoundingClientRect().top))")
+
+
+def test_the_page_shows_both_answers_aligned(open_page):
+    a, b = said(0, 2), said(1, 3)
+    compared = sv.compare(a, b, ("two of four", "three of four"))
+    page = open_page(compared)
+    page.wait_for_selector(TEXT)
+    assert page.inner_text(test_id("verdict")) == compared.result.verdict
+    for side, trace in (("a", a), ("b", b)):
+        assert page.locator(f"{TEXT} [data-side={side}] [data-i]").count() == len(trace)
+    rows = page.locator(f"{TEXT} [role=row]").count()
+    assert tops(page, f"{TEXT} [data-side=a]") == tops(page, f"{TEXT} [data-side=b]") and rows > 4
+    assert page.inner_text(f"{TEXT} [data-side=a] mark >> nth=0") == " equal to"
+    assert page.locator(f"{TEXT} [data-side=b] mark >> nth=0").bounding_box()["height"] > 0, "the place is marked"
+    assert "Draft probability cutoff" in page.inner_text(test_id("compare-settings"))
+    assert not page.locator(".specviz-static").is_visible()
+    quiet(page)
+
+
+def test_differences_are_gone_to_by_key_and_cards_open_in_both(open_page):
+    compared = sv.compare(said(0, 2), said(1, 3))
+    n = sum(not one.equal for one in compared.result.passages)
+    page = open_page(compared)
+    page.focus(TEXT)
+    for number in (*range(1, n + 1), 1):
+        page.keyboard.press("n")
+        assert page.inner_text(test_id("compare-status")) == f"Difference {number} of {n}"
+        frame = page.locator(TEXT).bounding_box()
+        mark = page.locator(".sv-cmp-current >> nth=0").bounding_box()
+        head = page.locator(".sv-cmp-head").bounding_box()
+        assert head["y"] + head["height"] <= mark["y"] < frame["y"] + frame["height"]
+    page.click(test_id("compare-previous"))
+    assert page.inner_text(test_id("compare-status")) == f"Difference {n} of {n}"
+    for side in "ab":
+        page.locator(f"{TEXT} [data-side={side}] [data-i] >> nth=3").hover()
+        assert "Round" in page.inner_text(f"{test_id('inspector')}:visible")
+        assert page.locator(f"{test_id('inspector')}:visible").count() == 1
+    page.locator(f"{TEXT} [data-side=b] [data-i] >> nth=3").click()
+    page.locator(f"{test_id('inspector')}:visible [data-step-dropped]").first.click()
+    assert page.is_checked(test_id("toggle-rejected"))
+    assert page.locator(".sv-cursor.x").count() == 1
+    page.keyboard.press("Escape")
+    quiet(page)
+
+
+def test_hostile_text_does_nothing(open_page):
+    main, draft = (ModelInfo(name=text) for text in HOSTILE[:2])
+    evil = [recorded(12, texts, main=main, draft=draft) for texts in (HOSTILE, HOSTILE[::-1])]
+    page = open_page(sv.compare(*evil, (HOSTILE[0], HOSTILE[1])))
+    page.wait_for_selector(TEXT)
+    page.check(test_id("toggle-rejected"))
+    page.click(test_id("compare-next"))
+    page.locator(f"{TEXT} [data-i]").first.hover()
+    assert page.evaluate("window.owned") is None
+    assert page.locator("main img, main script").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    quiet(page)
+
+
+def test_the_page_without_javascript_is_a_record(open_page):
+    page = open_page(sv.compare(said(0, 2), said(1, 3)), javascript=False)
+    record = page.inner_text(".specviz-static")
+    assert "They part at token" in record and "several hundred" in record
+    assert page.locator(".specviz-static u").count() > 20
+
+
+def test_twenty_thousand_tokens_stay_usable(open_page):
+    page = open_page(
+        sv.compare(recorded(6700, seconds=0.02), recorded(6700, (" one", " two", " tree", " four"), seconds=0.02))
+    )
+    page.wait_for_selector(TEXT)
+    assert page.locator(f"{TEXT} [data-i]").count() == 40_200
+    page.focus(TEXT)
+    start = page.evaluate("performance.now()")
+    for _ in range(3):
+        page.keyboard.press("p")
+    passed = page.evaluate("performance.now()") - start
+    print("ms for three steps", passed)
+    assert passed < 10_000, "a guard against hanging"
+    quiet(page)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pictures_of_the_page(open_page, scheme):
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    for width in (1160, 520):
+        page = open_page(sv.compare(said(0, 2), said(1, 3), ("two of four", "three of four")), scheme, width)
+        page.click(test_id("compare-next"))
+        page.wait_for_timeout(300)
+        page.screenshot(path=SHOTS / f"compare-{scheme}-{width}.png", full_page=True)
+        quiet(page)
+
+
+def test_a_comparison_in_jupyterlab_is_accessible_and_saves_itself(lab, open_notebook, tmp_path):
+    for which, k in ((0, 2), (1, 3)):
+        said(which, k).save(lab.root / f"{which}.jsonl")
+    name = lab.write(
+        "compare.ipynb", "import specviz as sv\nboth = sv.compare('0.jsonl', '1.jsonl', ('one', 'other'))\nboth"
+    )
+    notebook = open_notebook(name)
+    page = notebook.page
+    notebook.run(0)
+    page.wait_for_selector(TEXT)
+    page.locator(f"{TEXT} [data-side=b] [data-i] >> nth=20").hover()
+    wait_until(page, lambda: "Main model" in page.inner_text(f"{test_id('inspector')}:visible"))
+    page.mouse.move(0, 0)
+    page.focus(TEXT)
+    page.keyboard.press("n")
+    assert page.inner_text(test_id("compare-status")).startswith("Difference 1 of")
+    page.add_script_tag(path=AXE)
+    for dark in (False, True):
+        notebook.theme(dark)
+        found = page.evaluate("axe.run('.sv-compare').then(r => r.violations)")
+        assert not found, [(one["id"], [node["target"] for node in one["nodes"]]) for one in found]
+    with page.expect_download() as download:
+        page.click(test_id("save-page"))
+    path = tmp_path / "saved.html"
+    download.value.save_as(path)
+    assert download.value.suggested_filename.startswith("SmolLM2-135M-Instruct-Q4_1-with-draft-0-and-")
+    notebook.gallery("compare")
+    assert not notebook.errors
+    saved = page.context.new_page()
+    saved.goto(path.as_uri())
+    saved.wait_for_selector(TEXT)
+    assert saved.inner_text("h1") == "one and other"
+
+
+def test_a_replay_saves_itself(lab, open_notebook, tmp_path):
+    said(0, 2).save(lab.root / "run.jsonl")
+    name = lab.write("saving.ipynb", "import specviz as sv\nsv.replay('run.jsonl', autoplay=False)")
+    notebook = open_notebook(name)
+    page = notebook.page
+    notebook.run(0)
+    page.wait_for_selector(test_id("player"))
+    with page.expect_download() as download:
+        page.click(test_id("save-page"))
+    path = tmp_path / "saved.html"
+    download.value.save_as(path)
+    assert not notebook.errors
+    saved = page.context.new_page()
+    saved.goto(path.as_uri())
+    saved.wait_for_selector(test_id("player"))
+    assert saved.inner_text("h1") == "SmolLM2-135M-Instruct-Q4_1 with draft-0"
+    assert saved.locator(test_id("save-page")).count() == 0
+
+
+def test_the_dashboard_saves_what_it_shows(quickstart, tmp_path):
+    page = quickstart.page
+    assert page.is_disabled(test_id("save-page")), "there is nothing yet"
+    generate(page, 24)
+    said = tokens(page)
+    with page.expect_download() as download:
+        page.click(test_id("save-page"))
+    path = tmp_path / "saved.html"
+    download.value.save_as(path)
+    assert not quickstart.errors
+    saved = page.context.new_page()
+    saved.goto(path.as_uri())
+    saved.wait_for_selector(test_id("player"))
+    assert tokens(saved) == said
