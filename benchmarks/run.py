@@ -38,7 +38,7 @@ SECTIONS: dict[str, tuple[str, Callable[[bool], str]]] = {
     ),
     "predicted": (
         "Predicted against measured speed",
-        lambda quick: lab.predicted(1, 48, plot=None) if quick else lab.predicted(6, 96),
+        lambda quick: lab.predicted(1, 48, plot=None) if quick else lab.predicted(4, 64),
     ),
     "honest": ("Races of nothing against nothing", lambda quick: lab.honest(*((8, 24) if quick else (48, 48)))),
     "killed": ("Sweeps that are killed and go on", lambda quick: lab.killed(*((1, 2) if quick else (4, 5)))),

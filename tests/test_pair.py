@@ -204,6 +204,15 @@ def test_a_prompt_longer_than_the_context(pair):
     assert pair.generate("Say hi.", max_tokens=8).text
 
 
+@pytest.mark.parametrize("n_ctx", [1, 100, 300])
+def test_a_small_context_is_rounded_up_and_read_in_parts_that_fit(n_ctx, quick_pair):
+    with sv.load(quick_pair.spec.main.path, quick_pair.spec.draft.path, n_ctx=n_ctx) as small:
+        prompt = "one two three " * 40
+        trace = small.generate(prompt, max_tokens=6, raw=True)
+        assert trace.token_ids == quick_pair.generate(prompt, max_tokens=6, raw=True).token_ids
+        assert small.main.n_ctx == 256 * (1 + n_ctx // 256) and len(trace.header.prompt_ids) > 100
+
+
 def test_a_prompt_beyond_the_drafts_context_is_decoded_plainly(pair):
     trace = pair.generate("word " * 2100, max_tokens=4)
     assert len(trace) == 4 and trace.stats.total_draft_tokens_count == 0

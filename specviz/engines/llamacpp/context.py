@@ -19,6 +19,8 @@ Logits = NDArray[np.float32]
 
 PREFILL_CHUNK = 512
 """Tokens of a prompt evaluated in one call; between calls a stop is looked for."""
+CONTEXT_STEP = 256
+"""llama.cpp rounds contexts up to multiples of it, but only after it has cut the batches to what was asked for."""
 EXACT_WIDTH = 63
 """From 64 tokens on llama.cpp's flash attention takes another path on a CPU, whose logits differ. Passes stay narrower,
 so that what is said does not depend on which part of a prompt was in the cache. Reading a long prompt takes a sixth
@@ -50,7 +52,7 @@ class Context:
         self.lib = lib = library()
         self.model = model
         params = lib.llama_context_default_params()
-        params.n_ctx = n_ctx
+        params.n_ctx = -(-n_ctx // CONTEXT_STEP) * CONTEXT_STEP
         params.n_batch = PREFILL_CHUNK
         params.n_ubatch = PREFILL_CHUNK if model.n_gpu_layers else EXACT_WIDTH
         params.n_threads = params.n_threads_batch = n_threads
@@ -65,6 +67,8 @@ class Context:
         self.placement = read_placement([*model.log, *log_lines()], n_layers=model.n_layers, n_threads=n_threads)
         self.memory = lib.llama_get_memory(self.handle)
         self.n_ctx: int = lib.llama_n_ctx(self.handle)
+        self._chunk: int = lib.llama_n_batch(self.handle)
+        """Tokens of one call at most: no more than fit."""
         self.n_threads = n_threads
         self.tokens: list[int] = []
         self._batch = lib.llama_batch_init(PREFILL_CHUNK, 0, 1)
@@ -102,10 +106,10 @@ class Context:
         self._should_stop = stopped
         self.lib.llama_set_abort_callback(self.handle, self._abort, None)
         try:
-            for start in range(reused, len(tokens), PREFILL_CHUNK):
+            for start in range(reused, len(tokens), self._chunk):
                 if stopped():
                     raise EvaluationStopped
-                self._decode(tokens[start : start + PREFILL_CHUNK], all_logits=False)
+                self._decode(tokens[start : start + self._chunk], all_logits=False)
         finally:
             # The callback takes the GIL at every graph node: too dear for the passes of single rounds.
             self.lib.llama_set_abort_callback(self.handle, self._no_abort, None)
@@ -154,8 +158,8 @@ class Context:
             return
         kept = self.tokens[:n]
         self.clear()
-        for start in range(0, n, PREFILL_CHUNK):
-            self._decode(kept[start : start + PREFILL_CHUNK], all_logits=False)
+        for start in range(0, n, self._chunk):
+            self._decode(kept[start : start + self._chunk], all_logits=False)
 
     def clear(self) -> None:
         """Forget everything."""
