@@ -19,7 +19,9 @@ def race(lab, open_notebook):
     def open_race(**settings):
         arguments = {"draft": draft, "max_tokens": 32} | settings
         given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-        name = lab.write("race.ipynb", f"import specviz as sv\ntrack = sv.RaceTrack({main!r}, {PROMPTS}, {given})\ntrack")
+        name = lab.write(
+            "race.ipynb", f"import specviz as sv\ntrack = sv.RaceTrack({main!r}, {PROMPTS}, {given})\ntrack"
+        )
         notebook = open_notebook(name)
         if notebook.page.locator(".jp-FileBrowser:visible").count():
             notebook.command("application:toggle-left-area")
