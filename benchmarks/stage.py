@@ -51,8 +51,8 @@ class Source:
         self._due = self._start = time.monotonic()
 
     def cancel(self) -> None:
-        """End after the next event."""
-        self._events = iter(())
+        """End after the next event, as stopped by the user."""
+        self._events = iter((Summary(stop_reason=StopReason.USER_STOPPED),))
 
     def next_event(self, timeout: float | None = None) -> Event | None:
         """Return the next event when it is due, None at the end; as `Generation.next_event`."""

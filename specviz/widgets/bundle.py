@@ -42,6 +42,17 @@ class BundleWidget(anywidget.AnyWidget):  # type: ignore[misc]
         self.feed_id = self.model_id or ""
         self.on_msg(self._on_message)
 
+    def _send(self, msg: Any, buffers: Any = None) -> None:
+        """Send a message, and leave the page the choice of the subshell that it answers to.
+
+        ipykernel 7.4 hands whatever a page says to the subshell of the message under which the kernel spoke last. From
+        a worker thread that is somebody else's, and what is said to one that has ended is lost: a reloaded page could
+        not even stop a run.
+        """
+        super()._send(msg, buffers)
+        if self.comm is not None:
+            self.comm.__dict__.pop("_reply_subshell_id", None)
+
     def _on_message(self, _: Any, content: dict[str, Any], __: Any) -> None:
         """Do what the page asks for."""
 
