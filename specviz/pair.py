@@ -418,6 +418,7 @@ class Generation:
 
     def __init__(self, call: Call) -> None:
         self._call = call
+        self._unread: m.Reply | None = None
         self.trace: Trace | None = None
         self.phase = "waiting"
         self.phase_detail = ""
@@ -437,12 +438,13 @@ class Generation:
             If it failed; `error.trace` and `.trace` hold what there was.
         """
         try:
-            while (reply := self._call.get(timeout)) is not None:
+            while (reply := self._next_reply(timeout)) is not None:
+                event = decode_event(reply) if isinstance(reply, m.Happened) else None
+                self._unread = None
                 if isinstance(reply, m.Phase):
                     self.phase, self.phase_detail = reply.phase, reply.detail
                     return reply
-                if isinstance(reply, m.Happened):
-                    event = decode_event(reply)
+                if event is not None:
                     self._add(event)
                     return event
         except EngineError as error:
@@ -453,6 +455,12 @@ class Generation:
             raise
         self.phase = "ended"
         return None
+
+    def _next_reply(self, timeout: float | None) -> m.Reply | None:
+        """Return a reply; the one before it once more, if an interrupt came while it was read."""
+        if self._unread is None:
+            self._unread = self._call.get(timeout)
+        return self._unread
 
     def _add(self, event: Event) -> None:
         if isinstance(event, Header):

@@ -13,7 +13,7 @@ from specviz.trace import dialects
 from specviz.trace.curves import COLUMNS, Curves
 from specviz.trace.events import Baseline, Event, Fate, Header, Pieces, Provenance, Round, Summary
 from specviz.trace.reasoning import TAGS, Reasoning, Stretch
-from specviz.trace.stats import Stats, Tally
+from specviz.trace.stats import Stats, Tally, ratio
 from specviz.trace.text import TokenDecoder
 
 KIND = {
@@ -258,7 +258,7 @@ def stats_rows(stats: Stats) -> list[dict[str, str]]:
         (
             "mean_draft_length",
             "Draft length",
-            _number(sent / stats.rounds, 2) if stats.total_draft_tokens_count else None,
+            _number(ratio(sent, stats.rounds), 2) if stats.total_draft_tokens_count else None,
             "Drafted tokens sent to the main model per round: the average over all rounds, also those without a draft.",
         ),
         (

@@ -153,7 +153,10 @@ class RaceTrack(BundleWidget):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the race has ended; return whether it has."""
-        return joined(self._thread, timeout)
+        ended = joined(self._thread, timeout)
+        if ended:
+            self._observe()
+        return ended
 
     def close(self) -> None:
         """Stop, and close the widget."""

@@ -40,6 +40,7 @@ NEEDED = (
     "llama_model_quantize",
     "llama_model_quantize_default_params",
     "llama_model_size",
+    "llama_n_batch",
     "llama_n_ctx",
     "llama_sampler_accept",
     "llama_sampler_apply",

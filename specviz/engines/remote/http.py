@@ -87,7 +87,7 @@ class Server:
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, ValueError) as error:
             if stopped is not None and stopped.is_set():
                 return
-            raise EngineError(f"{self.url}: {error or type(error).__name__}") from error
+            raise EngineError(f"no answer from {self.url}: {error or type(error).__name__}") from error
 
     def close(self) -> None:
         """Close the connections."""
