@@ -6,6 +6,7 @@ import argparse
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,16 @@ def copy_tutorials(folder: Path) -> list[Path]:
     return new
 
 
+def trust(notebooks: Iterable[Path]) -> None:
+    """Sign notebooks: JupyterLab takes saved outputs that nobody signed for foreign, and then restores no widget."""
+    import nbformat
+    from nbformat.sign import NotebookNotary
+
+    notary = NotebookNotary()
+    for path in notebooks:
+        notary.sign(nbformat.read(path, as_version=4))
+
+
 def tutorials() -> list[Path]:
     """Return the names of the tutorials' files, relative to their folder."""
     home = _home()
@@ -67,6 +78,7 @@ def _lab(arguments: argparse.Namespace) -> int:
         raise RuntimeError('JupyterLab is not installed: pip install "specviz-lab[lab]"')
     folder = Path(arguments.folder).resolve()
     new = copy_tutorials(folder)
+    trust(path for path in new if path.suffix == ".ipynb")
     print(f"{folder}: {len(new)} files copied, {len(tutorials()) - len(new)} were there", flush=True)
     options = [
         "--ip=127.0.0.1",

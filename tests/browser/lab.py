@@ -61,6 +61,8 @@ class Lab:
         env = os.environ | {f"JUPYTER_{name}_DIR": str(home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
         env |= {"SPECVIZ_MODELS": str(self.models), "XDG_CONFIG_HOME": str(home / "user-config"), "HF_HUB_OFFLINE": "1"}
         env |= {name: str(home / name) for name in ("HF_HUB_CACHE", "OLLAMA_MODELS", "LLAMA_CACHE", "XDG_CACHE_HOME")}
+        trust = "import pathlib, specviz.jupyter as j; j.trust(pathlib.Path.cwd().glob('*.ipynb'))"
+        subprocess.run([sys.executable, "-c", trust], cwd=self.root, env=env, check=True)
         command = [
             Path(sys.executable).with_name("jupyter"),
             *self.app,

@@ -99,5 +99,5 @@ def test_a_failing_solution_is_found(tmp_path):
     cells = [nbformat.v4.new_markdown_cell("<details>\n\n```python\nraise ValueError('wrong')\n```\n</details>")]
     path = tmp_path / "wrong.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
-    with pytest.raises(Exception, match="ValueError: wrong"):
+    with pytest.raises(Exception, match=r"ValueError\('wrong'\)"):
         script.execute(path)

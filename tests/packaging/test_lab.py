@@ -9,6 +9,9 @@ import sys
 import time
 import urllib.request
 
+import nbformat
+from nbformat.sign import NotebookNotary
+
 from specviz import cli
 from specviz.jupyter import FIRST, copy_tutorials, tutorials
 
@@ -54,7 +57,8 @@ def test_without_a_screen_it_prints_the_address_and_serves(tmp_path):
         assert found, log.read_text()
         with urllib.request.urlopen(found[0], timeout=20) as page:
             assert page.status == 200 and b"JupyterLab" in page.read()
-        assert (tmp_path / "specviz-notebooks" / FIRST).is_file()
+        notebook = nbformat.read(tmp_path / "specviz-notebooks" / FIRST, as_version=4)
+        assert NotebookNotary(data_dir=str(tmp_path / "data")).check_signature(notebook)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(20)
