@@ -171,7 +171,10 @@ def killed(n_sweeps: int, kills: int) -> str:
             survived = kept.count(b"\n")
             rows.append((seed, kills, survived, n_cells, len(report.runs), len(cells), "yes" if whole else "no"))
     head = ("sweep", "kills", "runs kept over them", "cells", "runs at the end", "different cells", "nothing rewritten")
-    how = "`kill -9` within 0.3 s after a new line of the file; half a line is added each time."
+    how = (
+        "`kill -9` within 0.3 s after the file changed (a new line, or half a line that is cut off); "
+        "half a line is added each time."
+    )
     return f"{how}\n\n{table(head, rows)}"
 
 

@@ -23,7 +23,7 @@ HALF_A_LINE = b'{"key": "half a li'
 
 
 def sweep_and_kill(folder: Path, grid: dict[str, tuple[float, ...]], kills: int, seed: int) -> bytes:
-    """Start a sweep into `sweep.jsonl` so often, and kill it soon after its first new line each time.
+    """Start a sweep into `sweep.jsonl` so often, and kill it soon after it changed the file each time.
 
     Returns
     -------
