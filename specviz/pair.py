@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from specviz.engines.remote.capabilities import Capabilities
 
 Prompt = str | Sequence[Message] | Trace
-DEFAULT_ENGINE = "llama.cpp"
 
 
 def load(

@@ -5,7 +5,7 @@ import { Inspector } from "./inspector.js";
 import type { Step } from "./inspector_card.js";
 import type { ComparisonColumns } from "./protocol.js";
 import type { Store } from "./store.js";
-import { isControl, keyItem, subjectOf, tokenAt } from "./token_stream.js";
+import { isControl, subjectOf, tokenAt, tokensKey } from "./token_stream.js";
 import { inOneLine, upright } from "./words.js";
 
 /** Both texts in rows that stand side by side; what differs is marked, and gone to with buttons and keys. */
@@ -262,15 +262,5 @@ function droppedSpan({ dropped }: Store, j: number): HTMLElement {
 }
 
 function key(): HTMLElement {
-  return h(
-    "ul",
-    { class: "sv-key", "aria-label": "Key" },
-    h("li", {}, h("mark", { class: "sv-cmp-diff", "aria-hidden": "true" }, "abc"), "differs"),
-    keyItem("a", "accepted"),
-    keyItem("c", "correction"),
-    keyItem("b", "bonus"),
-    keyItem("p", "plain"),
-    keyItem("r", "refused", true),
-    keyItem("d", "discarded, unsent", true),
-  );
+  return tokensKey(h("li", {}, h("mark", { class: "sv-cmp-diff", "aria-hidden": "true" }, "abc"), "differs"));
 }

@@ -1,13 +1,12 @@
+import { Listeners } from "./listeners.js";
 import type { PickerContent, PickerMessage } from "./protocol.js";
-
-type Listener = () => void;
 
 /** What the kernel has said of the models, the downloads and the engines; each part as it said it last. */
 export class PickerStore {
   readonly content: PickerContent = {};
   /** Whether a view has asked for the list. */
   asked = false;
-  readonly #listeners = new Set<Listener>();
+  readonly #listeners = new Listeners();
 
   /** Whether a kernel has answered at all. */
   get alive(): boolean {
@@ -22,11 +21,10 @@ export class PickerStore {
 
   receive({ type: _, ...content }: PickerMessage): void {
     Object.assign(this.content, content);
-    for (const listener of this.#listeners) listener();
+    this.#listeners.notify();
   }
 
-  subscribe(listener: Listener, signal: AbortSignal): void {
-    this.#listeners.add(listener);
-    signal.addEventListener("abort", () => this.#listeners.delete(listener), { once: true });
+  subscribe(listener: () => void, signal: AbortSignal): void {
+    this.#listeners.add(listener, signal);
   }
 }

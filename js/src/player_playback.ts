@@ -1,3 +1,4 @@
+import { Listeners } from "./listeners.js";
 import { Playhead, type Pace } from "./player_timeline.js";
 import { Workshop } from "./player_workshop.js";
 import type { Batch, Content, CurveColumns, PageMessage, ReasoningColumns, RunState, Snapshot, StatRow } from "./protocol.js";
@@ -23,7 +24,7 @@ export class Playback {
 
   readonly #snapshot: Snapshot;
   readonly #signal: AbortSignal;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Listeners();
   /** Rounds that the store holds; -1: it holds nothing yet. */
   #shown = -1;
   #seq = 0;
@@ -45,9 +46,7 @@ export class Playback {
   }
 
   subscribe(listener: () => void, signal: AbortSignal): void {
-    if (signal.aborted) return;
-    this.#listeners.add(listener);
-    signal.addEventListener("abort", () => this.#listeners.delete(listener), { once: true });
+    this.#listeners.add(listener, signal);
   }
 
   /** Go on from here or, at the end, from the beginning; a question that is open waits for its answer. */
@@ -63,7 +62,7 @@ export class Playback {
   pause(): void {
     this.playing = false;
     cancelAnimationFrame(this.#frame);
-    this.#notify();
+    this.#listeners.notify();
   }
 
   restart(): void {
@@ -94,7 +93,7 @@ export class Playback {
   set asking(on: boolean) {
     this.workshop.on = on;
     this.workshop.dismiss();
-    this.#notify();
+    this.#listeners.notify();
   }
 
   /** Say how many will be accepted; the round's end is shown, and the replay waits. */
@@ -104,7 +103,7 @@ export class Playback {
     this.workshop.answer(answer);
     this.playhead.place(question.round + 1);
     this.#show();
-    this.#notify();
+    this.#listeners.notify();
   }
 
   /** Move on by so many seconds of the reader's time. */
@@ -113,7 +112,7 @@ export class Playback {
     if (stopped) this.workshop.ask(this.playhead.round);
     this.playing &&= !stopped && !this.playhead.ended;
     this.#show();
-    this.#notify();
+    this.#listeners.notify();
   }
 
   #next(): void {
@@ -129,7 +128,7 @@ export class Playback {
   #moved(): void {
     this.workshop.dismiss();
     this.#show();
-    this.#notify();
+    this.#listeners.notify();
   }
 
   /** Bring the store to the playhead: by what is new, or back by all that was there. */
@@ -186,10 +185,6 @@ export class Playback {
       const value = values[row.key];
       return value === undefined ? [] : [{ ...row, value }];
     });
-  }
-
-  #notify(): void {
-    for (const listener of [...this.#listeners]) listener();
   }
 }
 

@@ -394,11 +394,6 @@ export interface ExplorerTraits extends Omit<FeedTraits, keyof ShownTraits>, Set
 
 export type Part = "tokens" | "acceptance" | "throughput" | "speedup" | "timeline" | "accepted" | "positions" | "stats";
 
-export interface PartTraits extends ShownTraits {
-  feed: string;
-  part: Part;
-}
-
 /** Phases in which something is under way. */
 export function busy(phase: Phase): boolean {
   return ["loading", "prefill", "baseline", "generating", "stopping"].includes(phase);

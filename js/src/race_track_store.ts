@@ -1,3 +1,4 @@
+import { Listeners } from "./listeners.js";
 import type { HeatColumns, LaneColumns, LaneWay, Maybe, PageMessage, RaceMessage, RaceRun, RaceState } from "./protocol.js";
 import { RESYNC_DELAY_MS, RESYNC_RETRY_MS } from "./store.js";
 
@@ -15,7 +16,7 @@ export class RaceStore {
 
   #seq: number | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Listeners();
   readonly #send: (message: PageMessage) => void;
 
   constructor(send: (message: PageMessage) => void) {
@@ -32,7 +33,7 @@ export class RaceStore {
       }
     }
     this.#apply(message);
-    for (const listener of [...this.#listeners]) listener();
+    this.#listeners.notify();
   }
 
   /** Take the `snapshot` trait; a page that has heard more keeps what it has. */
@@ -41,8 +42,7 @@ export class RaceStore {
   }
 
   subscribe(listener: () => void, signal: AbortSignal): void {
-    this.#listeners.add(listener);
-    signal.addEventListener("abort", () => this.#listeners.delete(listener), { once: true });
+    this.#listeners.add(listener, signal);
   }
 
   dispose(): void {

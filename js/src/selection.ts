@@ -1,16 +1,16 @@
+import { Listeners } from "./listeners.js";
+
 /** Rounds from `from` up to `to`, which is not one of them. */
 export interface RoundRange {
   from: number;
   to: number;
 }
 
-type Listener = () => void;
-
 /** The rounds that all views of one model have selected; one stretch, or none. */
 export class Selection {
   /** The round it was begun at, and the one it was drawn to. */
   #ends: [anchor: number, head: number] | null = null;
-  readonly #listeners = new Set<Listener>();
+  readonly #listeners = new Listeners();
 
   get range(): RoundRange | null {
     return this.#ends && { from: Math.min(...this.#ends), to: Math.max(...this.#ends) + 1 };
@@ -20,13 +20,13 @@ export class Selection {
   set(anchor: number, head = anchor): void {
     if (this.#ends?.[0] === anchor && this.#ends[1] === head) return;
     this.#ends = [anchor, head];
-    this.#notify();
+    this.#listeners.notify();
   }
 
   clear(): void {
     if (!this.#ends) return;
     this.#ends = null;
-    this.#notify();
+    this.#listeners.notify();
   }
 
   /** Move by a round, or draw the end it was drawn to; begins at the near end of `rounds` rounds. */
@@ -43,14 +43,8 @@ export class Selection {
     else if (inside(anchor + by) === anchor + by && inside(head + by) === head + by) this.set(anchor + by, head + by);
   }
 
-  subscribe(listener: Listener, signal: AbortSignal): void {
-    if (signal.aborted) return;
-    this.#listeners.add(listener);
-    signal.addEventListener("abort", () => this.#listeners.delete(listener), { once: true });
-  }
-
-  #notify(): void {
-    for (const listener of [...this.#listeners]) listener();
+  subscribe(listener: () => void, signal: AbortSignal): void {
+    this.#listeners.add(listener, signal);
   }
 }
 

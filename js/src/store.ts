@@ -1,3 +1,4 @@
+import { Listeners } from "./listeners.js";
 import {
   busy,
   CURVES,
@@ -92,10 +93,10 @@ export class Store {
   #metrics: NonNullable<Content["metrics"]> = {};
   #metricWords: NonNullable<Content["metric_words"]> = {};
   #details = new Map<number, RoundDetail>();
-  #detailListeners = new Set<Listener>();
+  readonly #detailListeners = new Listeners();
   #asked: number | null = null;
   #seq: number | null = null;
-  #listeners = new Set<Listener>();
+  readonly #listeners = new Listeners();
   #held: Batch[] = [];
   #waiting = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -115,12 +116,12 @@ export class Store {
   }
 
   subscribe(listener: Listener, signal?: AbortSignal): void {
-    subscribe(this.#listeners, listener, signal);
+    this.#listeners.add(listener, signal);
   }
 
   /** Be told when a round's detail has come; those who subscribe to the content are not. */
   subscribeDetails(listener: Listener, signal: AbortSignal): void {
-    subscribe(this.#detailListeners, listener, signal);
+    this.#detailListeners.add(listener, signal);
   }
 
   receive(message: KernelMessage): void {
@@ -175,7 +176,7 @@ export class Store {
       this.#details.delete(oldest);
     }
     if (this.#asked === detail.round) this.#asked = null;
-    for (const listener of [...this.#detailListeners]) listener();
+    this.#detailListeners.notify();
   }
 
   #receiveSnapshot(snapshot: Snapshot): void {
@@ -197,7 +198,7 @@ export class Store {
     clearTimeout(this.#timer);
     const held = this.#held;
     this.#held = [];
-    this.#notify();
+    this.#listeners.notify();
     for (const batch of held) this.#receiveBatch(batch);
   }
 
@@ -226,7 +227,7 @@ export class Store {
     this.run = batch.run;
     this.#seq = batch.seq;
     this.restored = false;
-    this.#notify();
+    this.#listeners.notify();
   }
 
   #requestSnapshot(): void {
@@ -283,16 +284,6 @@ export class Store {
     this.stretches.length = Math.min(from, this.stretches.length);
     append(this.stretches, start.map((at, i) => ({ start: at, kind: kind[i] as Stretch["kind"], caption: caption[i] ?? "" })));
   }
-
-  #notify(): void {
-    for (const listener of [...this.#listeners]) listener();
-  }
-}
-
-function subscribe(listeners: Set<Listener>, listener: Listener, signal?: AbortSignal): void {
-  if (signal?.aborted) return;
-  listeners.add(listener);
-  signal?.addEventListener("abort", () => listeners.delete(listener), { once: true });
 }
 
 function append<T>(to: T[], from: Iterable<T>): void {

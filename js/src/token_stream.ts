@@ -70,16 +70,7 @@ export class TokenStream {
       icon("down"),
       "Latest",
     );
-    this.#key = h(
-      "ul",
-      { class: "sv-key", "aria-label": "Key" },
-      keyItem("a", "accepted"),
-      keyItem("c", "correction"),
-      keyItem("b", "bonus"),
-      keyItem("p", "plain"),
-      keyItem("r", "refused", true),
-      keyItem("d", "discarded, unsent", true),
-    );
+    this.#key = tokensKey();
     const frame = h("div", { class: "sv-stream-frame" }, this.log, this.#latest);
     this.element = h(
       "section",
@@ -415,7 +406,22 @@ export class TokenStream {
   }
 }
 
-export function keyItem(code: string, label: string, dropped = false): HTMLElement {
+/** What the tokens' colours mean, after what else there is to say. */
+export function tokensKey(...before: HTMLElement[]): HTMLElement {
+  return h(
+    "ul",
+    { class: "sv-key", "aria-label": "Key" },
+    ...before,
+    keyItem("a", "accepted"),
+    keyItem("c", "correction"),
+    keyItem("b", "bonus"),
+    keyItem("p", "plain"),
+    keyItem("r", "refused", true),
+    keyItem("d", "discarded, unsent", true),
+  );
+}
+
+function keyItem(code: string, label: string, dropped = false): HTMLElement {
   const swatch = h("span", { class: "sv-swatch", "aria-hidden": "true", [dropped ? "data-fate" : "data-kind"]: code }, "abc");
   return h("li", { class: dropped ? "sv-key-rejected" : "sv-key-provenance" }, swatch, label);
 }

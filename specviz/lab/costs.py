@@ -4,7 +4,7 @@ One run tells: successive rounds draft 0, 1, 2, ... tokens, in an order that is 
 drift of the machine's pace meets all lengths alike. A round's time is then looked up by what it drafted and sent.
 
 Each length has two rounds in a row, since a pass takes longer when it is not as wide as the one before it: llama.cpp
-then plans its graph anew (`llama_context::process_ubatch`), and MLX its kernels' launches.
+then plans its graph anew (`llama_context::process_ubatch`).
 """
 
 from __future__ import annotations

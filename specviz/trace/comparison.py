@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from specviz.trace.events import Header, Settings
 from specviz.trace.inspection import round_detail
-from specviz.trace.projection import STOP_WORDS, draft_name, project, stats_rows
+from specviz.trace.projection import STOP_WORDS, draft_name, project_answer, stats_rows
 from specviz.trace.stats import Stats
 from specviz.trace.trace import Trace
 
@@ -345,7 +345,7 @@ def _choice(at: int, detail: dict[str, Any] | None, other: str | None) -> Choice
 
 def _stats(traces: Sequence[Trace]) -> Stats:
     """Return the statistics of an answer with its continuations."""
-    return project(event for trace in traces for event in trace.events()).stats
+    return project_answer(traces).stats
 
 
 def _settings(header: Header) -> dict[str, str]:

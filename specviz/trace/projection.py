@@ -15,6 +15,7 @@ from specviz.trace.events import Baseline, Event, Fate, Header, Pieces, Provenan
 from specviz.trace.reasoning import TAGS, Reasoning, Stretch
 from specviz.trace.stats import Stats, Tally, ratio
 from specviz.trace.text import TokenDecoder
+from specviz.trace.trace import Trace
 
 KIND = {
     Provenance.ACCEPTED: "a",
@@ -185,6 +186,11 @@ def project(events: Iterable[Event], reasoning_tags: Sequence[str] = TAGS) -> Pr
     for event in events:
         projection.add(event)
     return projection
+
+
+def project_answer(traces: Iterable[Trace], reasoning_tags: Sequence[str] = TAGS) -> Projection:
+    """Return a projection of an answer and its continuations."""
+    return project((event for trace in traces for event in trace.events()), reasoning_tags)
 
 
 def reasoning_columns(since: int, stretches: Sequence[Stretch]) -> dict[str, Any]:

@@ -92,9 +92,11 @@ class BundleWidget(anywidget.AnyWidget):  # type: ignore[misc]
         return {"text/html": f'<div class="specviz-static" data-feed="{self.feed_id}">{html}</div>', "text/plain": ""}
 
 
-def joined(thread: threading.Thread | None, timeout: float | None) -> bool:
-    """Wait for a widget's thread, unless it is the caller's own; return whether it has ended."""
-    if thread is None or thread is threading.current_thread():
-        return True
-    thread.join(timeout)
-    return not thread.is_alive()
+def joined(thread: threading.Thread | None, timeout: float | None, then: Callable[[], None]) -> bool:
+    """Wait for a widget's thread, unless it is the caller's own; return whether it has ended, and was followed up."""
+    if thread is not None and thread is not threading.current_thread():
+        thread.join(timeout)
+        if thread.is_alive():
+            return False
+    then()
+    return True

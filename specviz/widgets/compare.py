@@ -13,10 +13,9 @@ import traitlets as t
 from specviz.trace import Trace
 from specviz.trace.comparison import NAMES, Comparison, Row, compare_answers
 from specviz.trace.inspection import round_detail
-from specviz.trace.projection import project
 from specviz.widgets.bundle import BundleWidget
 from specviz.widgets.page import details, html_page, page_name, write_html
-from specviz.widgets.replay import Recorded, ended, traces_of
+from specviz.widgets.replay import Recorded, snapshot, traces_of
 from specviz.widgets.static_html import traces_html
 
 
@@ -108,11 +107,7 @@ class Compare(BundleWidget):
 
 def snapshots(answers: Sequence[Sequence[Trace]]) -> list[dict[str, Any]]:
     """Return the `answers` of docs/protocol.md: a snapshot of each, numbered as runs from 1."""
-    return [
-        {"seq": 1, "run": run, "state": ended(traces)}
-        | project(event for trace in traces for event in trace.events()).take()
-        for run, traces in enumerate(answers, 1)
-    ]
+    return [snapshot(traces, run=run) for run, traces in enumerate(answers, 1)]
 
 
 def comparison_columns(comparison: Comparison) -> dict[str, Any]:

@@ -153,10 +153,7 @@ class RaceTrack(BundleWidget):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the race has ended; return whether it has."""
-        ended = joined(self._thread, timeout)
-        if ended:
-            self._observe()
-        return ended
+        return joined(self._thread, timeout, self._observe)
 
     def close(self) -> None:
         """Stop, and close the widget."""

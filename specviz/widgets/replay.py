@@ -10,7 +10,8 @@ import traitlets as t
 
 from specviz.pair import Generation
 from specviz.trace import StopReason, Trace, read_trace
-from specviz.trace.projection import project
+from specviz.trace.projection import project_answer
+from specviz.trace.reasoning import TAGS
 from specviz.widgets.feed import Feed, state
 from specviz.widgets.static_html import traces_html
 
@@ -59,7 +60,7 @@ class Replay(Feed):
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
         """Return the model's state, what was recorded in it; a page may ask before the model is announced to it."""
         if self._seq == 0 and key is None:
-            self._projection = project((event for one in self._recorded for event in one.events()), self.reasoning_tags)
+            self._projection = project_answer(self._recorded, self.reasoning_tags)
             self._projection.take()
             self._traces, self._seq, self._run = self._recorded, 1, 1
             self._state = ended(self._recorded)
@@ -85,6 +86,11 @@ def traces_of(recorded: Recorded) -> list[Trace]:
             if not traces:
                 raise ValueError("there is nothing recorded yet")
             return traces
+
+
+def snapshot(traces: Sequence[Trace], reasoning_tags: Sequence[str] = TAGS, *, run: int = 1) -> dict[str, Any]:
+    """Return all of a recorded answer as one message of docs/protocol.md."""
+    return {"seq": 1, "run": run, "state": ended(traces)} | project_answer(traces, reasoning_tags).take()
 
 
 def ended(traces: Sequence[Trace]) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from itertools import groupby
 from typing import Any
 
 from specviz.trace import Turn
-from specviz.trace.projection import project, stats_rows
+from specviz.trace.projection import project_answer, stats_rows
 from specviz.trace.reasoning import TAGS
 
 
 def turn_columns(turn: Turn, reasoning_tags: Sequence[str] = TAGS) -> dict[str, Any]:
     """Return one of the `turns` of docs/protocol.md: an answer in runs of tokens of one kind."""
-    projection = project((event for trace in turn.traces for event in trace.events()), reasoning_tags)
+    projection = project_answer(turn.traces, reasoning_tags)
     content = projection.take()
     tokens = content.get("tokens", {"text": [], "kind": ""})
     thinking = _thinking(content.get("reasoning"), len(tokens["text"]))

@@ -67,6 +67,34 @@ def open_notebook(lab, page):
 
 
 @pytest.fixture
+def open_page(browser, tmp_path):
+    """Open the page of a trace or a comparison from disk, offline; what it says and asks for is collected."""
+    contexts = []
+
+    def open_one(recorded, scheme="light", width=1160, javascript=True):
+        path = recorded.to_html(tmp_path / "run.html")
+        context = browser.new_context(
+            offline=True,
+            color_scheme=scheme,
+            viewport={"width": width, "height": 1000},
+            java_script_enabled=javascript,
+            reduced_motion="reduce",
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.errors, page.requests = [], []
+        page.on("console", lambda message: page.errors.append(message.text))
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
+        page.on("request", lambda request: page.requests.append(request.url))
+        page.goto(path.as_uri())
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
 def quickstart(open_notebook):
     """The quickstart, its first code cell run."""
     notebook = open_notebook("01-quickstart.ipynb")

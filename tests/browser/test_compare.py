@@ -62,34 +62,6 @@ def said(which, k):
     return trace
 
 
-@pytest.fixture
-def open_page(browser, tmp_path):
-    """Open a comparison's page from disk, offline; what it says and asks for is collected."""
-    contexts = []
-
-    def open_one(compared, scheme="light", width=1160, javascript=True):
-        path = compared.to_html(tmp_path / "both.html")
-        context = browser.new_context(
-            offline=True,
-            color_scheme=scheme,
-            viewport={"width": width, "height": 1000},
-            java_script_enabled=javascript,
-            reduced_motion="reduce",
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.errors, page.requests = [], []
-        page.on("console", lambda message: page.errors.append(message.text))
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.on("request", lambda request: page.requests.append(request.url))
-        page.goto(path.as_uri())
-        return page
-
-    yield open_one
-    for context in contexts:
-        context.close()
-
-
 def tops(page, selector):
     """Where elements are on the page, from its top."""
     return page.eval_on_selector_all(selector, "all => all.map(one => Math.round(one.getBoundingClientRect().top))")
@@ -220,6 +192,19 @@ def test_a_comparison_in_jupyterlab_is_accessible_and_saves_itself(lab, open_not
     assert saved.inner_text("h1") == "one and other"
 
 
+def saved_page(notebook, folder):
+    """Click "Save as page" and open what comes."""
+    with notebook.page.expect_download() as download:
+        notebook.page.click(test_id("save-page"))
+    path = folder / "saved.html"
+    download.value.save_as(path)
+    assert not notebook.errors
+    saved = notebook.page.context.new_page()
+    saved.goto(path.as_uri())
+    saved.wait_for_selector(test_id("player"))
+    return saved
+
+
 def test_a_replay_saves_itself(lab, open_notebook, tmp_path):
     said(0, 2).save(lab.root / "run.jsonl")
     name = lab.write("saving.ipynb", "import specviz as sv\nsv.replay('run.jsonl', autoplay=False)")
@@ -227,14 +212,7 @@ def test_a_replay_saves_itself(lab, open_notebook, tmp_path):
     page = notebook.page
     notebook.run(0)
     page.wait_for_selector(test_id("player"))
-    with page.expect_download() as download:
-        page.click(test_id("save-page"))
-    path = tmp_path / "saved.html"
-    download.value.save_as(path)
-    assert not notebook.errors
-    saved = page.context.new_page()
-    saved.goto(path.as_uri())
-    saved.wait_for_selector(test_id("player"))
+    saved = saved_page(notebook, tmp_path)
     assert saved.inner_text("h1") == "SmolLM2-135M-Instruct-Q4_1 with draft-0"
     assert saved.locator(test_id("save-page")).count() == 0
 
@@ -244,12 +222,5 @@ def test_the_dashboard_saves_what_it_shows(quickstart, tmp_path):
     assert page.is_disabled(test_id("save-page")), "there is nothing yet"
     generate(page, 24)
     said = tokens(page)
-    with page.expect_download() as download:
-        page.click(test_id("save-page"))
-    path = tmp_path / "saved.html"
-    download.value.save_as(path)
-    assert not quickstart.errors
-    saved = page.context.new_page()
-    saved.goto(path.as_uri())
-    saved.wait_for_selector(test_id("player"))
+    saved = saved_page(quickstart, tmp_path)
     assert tokens(saved) == said
