@@ -90,12 +90,13 @@ class Catalogue:
     def search(self, *, wait: bool = True) -> None:
         """Look what models there are, unless that was done a moment ago; without `wait` in the background."""
         with self._lock:
-            if time.monotonic() - self._searched < FRESH_SECONDS:
-                return
-            self._library.refresh()
+            fresh = time.monotonic() - self._searched < FRESH_SECONDS
+            if not fresh:
+                self._library.refresh()
             if wait:
                 self._library.wait(SEARCH_SECONDS)
-            self._searched = time.monotonic()
+            if not fresh:
+                self._searched = time.monotonic()
 
     def known(self) -> list[Offered]:
         """Return all models that were found so far, and begin to look for more; only the first time that is awaited."""

@@ -44,6 +44,13 @@ def test_a_model_that_came_later_is_found(catalogue, tmp_path):
     assert catalogue.find("late").size_bytes > 1000
 
 
+def test_a_request_waits_for_the_search_that_the_start_began(tmp_path):
+    write_model(tmp_path / "mine.gguf", 1)
+    catalogue = Catalogue(Library(sources=[FolderSource([tmp_path])], cache=tmp_path / "cache"))
+    catalogue.search(wait=False)
+    assert catalogue.find("mine").id == "mine"
+
+
 def test_of_the_many_there_are_only_the_first_are_listed(catalogue, tmp_path):
     for i in range(30):
         os.link(tmp_path / "models" / "a" / "twin.gguf", tmp_path / "models" / f"model-{i:02}.gguf")
