@@ -1,6 +1,6 @@
 """Make the pictures of README.md and docs/ from the real thing: JupyterLab in Chromium, on the demo pair.
 
-Usage: python scripts/pictures.py [NAME ...]      # explorer, generation, race, what_if, replay, server; default: all
+Usage: python scripts/pictures.py [NAME ...]    # explorer, generation, chat, race, what_if, replay, server; none: all
 """
 
 from __future__ import annotations
@@ -119,6 +119,21 @@ def smaller(shot: bytes) -> Image.Image:
     return image.resize((MOVING_WIDTH, round(image.height * MOVING_WIDTH / image.width)), Image.Resampling.LANCZOS)
 
 
+def chat(lab: Lab, page: Page) -> None:
+    """A conversation of two turns."""
+    opened(
+        lab,
+        page,
+        PAIR,
+        "explorer = sv.Explorer('f16', p_min=0.5, max_tokens=64, name='Triangles')\nexplorer.generate()\n"
+        "explorer.wait()\nexplorer.follow_up('Say the same in one sentence.')\nexplorer.wait()\nexplorer",
+    )
+    settled(page, "Finished")
+    page.locator(shown("explorer")).evaluate("one => one.scrollIntoView({block: 'start'})")
+    page.wait_for_timeout(500)
+    keep(page, "chat")
+
+
 def race(lab: Lab, page: Page) -> None:
     """A race that has ended."""
     opened(lab, page, "import specviz as sv\nsv.RaceTrack('f16', p_min=0.5, max_tokens=64)")
@@ -179,7 +194,7 @@ def server(lab: Lab, page: Page) -> None:
 
 
 PICTURES: dict[str, Callable[[Lab, Page], None]] = {
-    made.__name__: made for made in (explorer, generation, race, what_if, replay, server)
+    made.__name__: made for made in (explorer, generation, chat, race, what_if, replay, server)
 }
 
 

@@ -5,6 +5,7 @@ import { viewReplay } from "./player.js";
 import { Playback } from "./player_playback.js";
 import type { ReplayTraits } from "./player_timeline.js";
 import type { CompareTraits, PageMessage, RoundDetail, RunInfo, ShownTraits, Snapshot } from "./protocol.js";
+import { count } from "./words.js";
 
 /** Of each round of an answer; empty where there were too many. */
 type Details = Omit<RoundDetail, "type" | "run" | "round">[];
@@ -21,38 +22,81 @@ export interface ComparePage extends Pick<CompareTraits, "answers" | "comparison
   details: [Details, Details];
 }
 
-export type PageData = ReplayPage | ComparePage;
+/** What a page of a conversation holds: of each turn what a page of one answer does. */
+export interface ConversationPage extends ShownTraits {
+  name: string;
+  turns: (Pick<ReplayPage, "snapshot" | "details"> & { user: string; caption: string })[];
+  workshop?: boolean;
+}
+
+export type PageData = ReplayPage | ComparePage | ConversationPage;
 
 /** Show a page's views; called once, by the page itself. */
 export function openPage(root: HTMLElement, data: PageData): void {
   const { signal } = new AbortController();
   followSystemTheme();
   if ("answers" in data) openComparison(root, data, signal);
+  else if ("turns" in data) openConversation(root, data, signal);
   else openReplay(root, data, signal);
 }
 
 function openReplay(root: HTMLElement, { details, snapshot, ...shown }: ReplayPage, signal: AbortSignal): void {
-  const playback: Playback = new Playback(snapshot, answering([details], (detail) => playback.store.receive(detail)), signal);
-  const model = new PageModel({ show_provenance: true, show_rejected: false, colour: "provenance", metrics: "specviz", ...shown });
   const el = h("div", { class: "sv-page" });
   root.append(pageHead(snapshot.run_info ?? {}), el);
+  play(el, { details, snapshot }, modelOf(shown), signal);
+}
+
+/** All turns to choose from, and the one that is chosen: at first the last. */
+function openConversation(root: HTMLElement, { name, turns, ...shown }: ConversationPage, signal: AbortSignal): void {
+  const model = modelOf(shown);
+  const el = h("div", { class: "sv-page" });
+  const choices = turns.map(({ user, caption }, i) => {
+    const choice = h("button", { type: "button", class: "sv-turn-choice", "data-testid": "turn-choice" }, h("span", {}, user), h("span", { class: "sv-caption" }, caption));
+    choice.addEventListener("click", () => show(i));
+    return choice;
+  });
+  let shownTurn = new AbortController();
+  const show = (i: number) => {
+    const turn = turns[i];
+    if (!turn) return;
+    shownTurn.abort();
+    shownTurn = new AbortController();
+    choices.forEach((choice, j) => choice.setAttribute("aria-current", String(i === j)));
+    play(el, turn, model, AbortSignal.any([signal, shownTurn.signal]));
+  };
+  root.append(
+    headOf([name || "Conversation"], `${count(turns.length, "recorded turn")}. Everything is in this file.`),
+    h("nav", { class: "specviz sv-turn-choices", "aria-label": "Turns" }, h("ol", {}, ...choices.map((choice) => h("li", {}, choice)))),
+    el,
+  );
+  show(turns.length - 1);
+}
+
+function modelOf(shown: object): PageModel {
+  return new PageModel({ show_provenance: true, show_rejected: false, colour: "provenance", metrics: "specviz", ...shown });
+}
+
+/** Play an answer in `el`, until `signal`. */
+function play(el: HTMLElement, { details, snapshot }: Pick<ReplayPage, "snapshot" | "details">, model: PageModel, signal: AbortSignal): void {
+  const { run = 1 } = snapshot;
+  const playback: Playback = new Playback(snapshot, answering({ [run]: details }, (detail) => playback.store.receive(detail)), signal);
   viewReplay(playback, { el, signal, model: model.as<ReplayTraits>() });
 }
 
 function openComparison(root: HTMLElement, { details, answers, comparison, show_rejected = false }: ComparePage, signal: AbortSignal): void {
-  const compared: Compared = new Compared(comparison, answers, answering(details, (detail) => compared.receive(detail)));
+  const compared: Compared = new Compared(comparison, answers, answering({ 1: details[0], 2: details[1] }, (detail) => compared.receive(detail)));
   const [a, b] = comparison.names;
   const el = h("div", {});
   root.append(headOf([a, h("span", {}, " and "), b], "Two recorded answers. Everything is in this file."), el);
   viewCompare(compared, { el, signal, model: new PageModel({ show_rejected }).as<CompareTraits>() });
 }
 
-/** Answers what views ask about rounds, from the details of each run, which are numbered from 1. */
-function answering(details: Details[], receive: (detail: RoundDetail) => void): (message: PageMessage) => void {
+/** Answers what views ask about rounds, from the details of each run. */
+function answering(details: Record<number, Details>, receive: (detail: RoundDetail) => void): (message: PageMessage) => void {
   return (message) => {
     if (message.type !== "inspect") return;
     const { run, round } = message;
-    const detail = details[run - 1]?.[round];
+    const detail = details[run]?.[round];
     if (detail) queueMicrotask(() => receive({ type: "detail", run, round, ...detail }));
   };
 }

@@ -427,4 +427,26 @@ describe("a page without a kernel", () => {
     expect(byId(root, "inspector").textContent).toMatch(/draft/iu);
     expect(root.querySelector(".sv-in-strip, .sv-in-time, [class*=sv-in-]")).not.toBeNull();
   });
+
+  it("lets every turn of a conversation be chosen, and begins with the last", async () => {
+    const turn = (run: number, user: string) => ({ ...data(), user, caption: "50 % accepted", snapshot: { ...snapshot(), run } });
+    const root = document.createElement("main");
+    document.body.append(root);
+    openPage(root, { name: "Letters", turns: [turn(1, "First?"), turn(2, "<b>Second?")] } as unknown as PageData);
+    await nextFrame();
+    const choices = [...root.querySelectorAll<HTMLElement>("[data-testid=turn-choice]")];
+    const current = () => choices.map((choice) => choice.getAttribute("aria-current"));
+    expect(root.querySelector("h1")?.textContent).toBe("Letters");
+    expect(choices.map((choice) => choice.textContent)).toEqual(["First?50 % accepted", "<b>Second?50 % accepted"]);
+    expect(current()).toEqual(["false", "true"]);
+    choices[0]?.click();
+    await nextFrame();
+    expect(current()).toEqual(["true", "false"]);
+    expect(root.querySelectorAll("[data-testid=player]")).toHaveLength(1);
+    expect(shown(root)).toBe(" A B C E F G H I");
+    root.querySelector<HTMLElement>("[data-i='0']")?.click();
+    await nextFrame();
+    await nextFrame();
+    expect(byId(root, "inspector").textContent).toMatch(/draft/iu);
+  });
 });

@@ -7,6 +7,7 @@ follows with the user's text and the events of its traces.
 from __future__ import annotations
 
 import warnings
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -70,6 +71,18 @@ class Conversation(Struct, frozen=True, kw_only=True):
         with whole_file(path) as file:
             file.write(self.encode())
         return path
+
+    def to_html(self, path: str | Path, *, show_rejected: bool = False) -> Path:
+        """Write one HTML file in which every answer can be chosen and played; as `Trace.to_html`.
+
+        Raises
+        ------
+        ValueError
+            If nothing was answered yet.
+        """
+        page = import_module("specviz.widgets.page")
+        html = page.conversation_page(self, show_rejected=show_rejected)
+        return page.write_html(html, path)  # type: ignore[no-any-return]
 
     def encode(self) -> bytes:
         """Return what its file holds."""

@@ -17,7 +17,7 @@ from specviz.models import ModelNotFoundError
 from specviz.pair import Generation, Pair, engine_of, is_url, load
 from specviz.trace import Conversation, Event, Header, StopReason, Trace, Turn, read_conversation
 from specviz.trace.conversation import encodable
-from specviz.trace.projection import project
+from specviz.trace.projection import project_answer
 from specviz.widgets.feed import IDLE, Feed
 from specviz.widgets.model_choice import ModelChoice
 from specviz.widgets.replay import ended
@@ -279,7 +279,7 @@ class Explorer(ModelChoice, Feed):
         *earlier, live = conversation.turns or (Turn(""),)
         self._earlier = [(turn, turn_columns(turn, self.reasoning_tags)) for turn in earlier]
         self._asked, self._traces = live.user, list(live.traces)
-        self._projection = project((event for one in live.traces for event in one.events()), self.reasoning_tags)
+        self._projection = project_answer(live.traces, self.reasoning_tags)
         self._projection.take()
         self._state = IDLE
         if live.traces:
@@ -331,9 +331,17 @@ class Explorer(ModelChoice, Feed):
             case "undo":
                 self.undo()
             case "save":
-                self._send_file(content.get("id"), lambda: (_file_name(self.name), self.conversation.encode().decode()))
+                name = f"{_stem(self.name)}.jsonl"
+                self._send_file(content.get("id"), lambda: (name, self.conversation.encode().decode()))
             case _:
                 super()._on_message(widget, content, buffers)
+
+    def _page(self) -> tuple[str, str]:
+        from specviz.widgets.page import conversation_page, page_name
+
+        answered = [turn for turn in self.conversation.turns if turn.traces]
+        html = conversation_page(self.conversation, reasoning_tags=self.reasoning_tags, **self._shown())
+        return (f"{_stem(self.name)}.html" if self.name else page_name(answered[0].traces[0].header)), html
 
     def _observe(self) -> None:
         super()._observe()
@@ -375,7 +383,6 @@ def _continuable(trace: Trace, pair: Pair) -> Trace:
     return trace
 
 
-def _file_name(name: str) -> str:
-    """Return what the file of a conversation may be called anywhere."""
-    stem = re.sub(r"[^\w -]+", "", name)[:80].strip()
-    return f"{stem or 'conversation'}.jsonl"
+def _stem(name: str) -> str:
+    """Return what the file of a conversation may be called anywhere, without its ending."""
+    return re.sub(r"[^\w -]+", "", name)[:80].strip() or "conversation"

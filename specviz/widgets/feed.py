@@ -123,10 +123,7 @@ class Feed(BundleWidget):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the generation that is shown has ended; return whether it has."""
-        ended = joined(self._thread, timeout)
-        if ended:
-            self._observe()
-        return ended
+        return joined(self._thread, timeout, self._observe)
 
     def to_html(self, path: str | Path) -> Path:
         """Write what is shown as one HTML file with all views and a replay, which needs neither kernel nor network.
@@ -148,8 +145,11 @@ class Feed(BundleWidget):
             traces = list(self._traces)
         if not traces:
             raise ValueError("nothing was generated yet")
-        shown = {name: getattr(self, name) for name in ("show_provenance", "show_rejected", "colour", "metrics")}
-        return page_name(traces[0].header), page_html(traces, reasoning_tags=self.reasoning_tags, **shown)
+        return page_name(traces[0].header), page_html(traces, reasoning_tags=self.reasoning_tags, **self._shown())
+
+    def _shown(self) -> dict[str, Any]:
+        """Return how the views of a page begin: as they are."""
+        return {name: getattr(self, name) for name in ("show_provenance", "show_rejected", "colour", "metrics")}
 
     def _start(
         self, begin: Callable[[], Generation], *, append: bool, prepare: Callable[[], None] = lambda: None

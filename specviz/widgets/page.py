@@ -15,14 +15,15 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from specviz.trace import Header, Trace
+from specviz.trace import Conversation, Header, Trace
 from specviz.trace.files import whole_file
 from specviz.trace.inspection import round_detail
-from specviz.trace.projection import draft_name, project
+from specviz.trace.projection import draft_name
 from specviz.trace.reasoning import TAGS
 from specviz.widgets.bundle import STATIC
-from specviz.widgets.replay import ended
-from specviz.widgets.static_html import traces_html
+from specviz.widgets.replay import snapshot
+from specviz.widgets.static_html import conversation_html, traces_html
+from specviz.widgets.turn_columns import turn_columns
 
 MAX_DETAILS = 4000
 """Most rounds whose details are kept (650 bytes each); in longer answers a token's card says what the columns hold."""
@@ -67,6 +68,31 @@ def page_html(traces: Sequence[Trace], *, reasoning_tags: Sequence[str] = TAGS, 
     return html_page(title, record, page_data(traces, reasoning_tags) | shown)
 
 
+def conversation_page(conversation: Conversation, *, reasoning_tags: Sequence[str] = TAGS, **shown: Any) -> str:
+    """Return a page in which every answered turn can be chosen; of one turn, the page of its answer.
+
+    Raises
+    ------
+    ValueError
+        If nothing was answered yet.
+    """
+    turns = [turn for turn in conversation.turns if turn.traces]
+    if not turns:
+        raise ValueError("nothing was generated yet")
+    if len(turns) == 1:
+        return page_html(turns[0].traces, reasoning_tags=reasoning_tags, **shown)
+    data = {
+        "name": conversation.name,
+        "turns": [
+            page_data(turn.traces, reasoning_tags, run=run)
+            | {"user": turn.user, "caption": turn_columns(turn, reasoning_tags)["caption"]}
+            for run, turn in enumerate(turns, 1)
+        ],
+    }
+    record = conversation_html(conversation, bool(shown.get("show_rejected")), reasoning_tags)
+    return html_page(conversation.name or "Conversation", record, data | shown)
+
+
 def html_page(title: str, record: str, data: dict[str, Any]) -> str:
     """Fill the template.
 
@@ -104,11 +130,9 @@ def page_name(*headers: Header) -> str:
     return f"{name}.html"
 
 
-def page_data(traces: Sequence[Trace], reasoning_tags: Sequence[str] = TAGS) -> dict[str, Any]:
+def page_data(traces: Sequence[Trace], reasoning_tags: Sequence[str] = TAGS, *, run: int = 1) -> dict[str, Any]:
     """Return what the page knows: the traits of a `Replay`, and the details of its rounds."""
-    projection = project((event for trace in traces for event in trace.events()), reasoning_tags)
-    snapshot = {"seq": 1, "run": 1, "state": ended(traces)} | projection.take()
-    return {"snapshot": snapshot, "details": details(traces)}
+    return {"snapshot": snapshot(traces, reasoning_tags, run=run), "details": details(traces)}
 
 
 def details(traces: Sequence[Trace]) -> list[dict[str, Any] | None]:

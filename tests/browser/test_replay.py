@@ -5,7 +5,7 @@ import re
 import pytest
 
 import specviz as sv
-from specviz.trace import Header, ModelInfo, Pieces, Round, Summary, Trace
+from specviz.trace import Conversation, Header, ModelInfo, Pieces, Round, Summary, Trace, Turn
 from specviz.trace.events import StopReason
 from tests.browser.dashboard import STREAM, TOKENS, points, test_id, wait_until
 from tests.browser.lab import SHOTS
@@ -43,34 +43,6 @@ def recorded(n_rounds=30, texts=(" one", " two", " three", " four"), seconds=0.1
         )
     trace.add(Summary(stop_reason=StopReason.MAX_TOKENS))
     return trace
-
-
-@pytest.fixture
-def open_page(browser, tmp_path):
-    """Open a trace's page from disk, offline; what it says and asks for is collected."""
-    contexts = []
-
-    def open_one(trace, scheme="light", width=1160, javascript=True):
-        path = trace.to_html(tmp_path / "run.html")
-        context = browser.new_context(
-            offline=True,
-            color_scheme=scheme,
-            viewport={"width": width, "height": 1000},
-            java_script_enabled=javascript,
-            reduced_motion="reduce",
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.errors, page.requests = [], []
-        page.on("console", lambda message: page.errors.append(message.text))
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.on("request", lambda request: page.requests.append(request.url))
-        page.goto(path.as_uri())
-        return page
-
-    yield open_one
-    for context in contexts:
-        context.close()
 
 
 def round_shown(page):
@@ -253,3 +225,29 @@ def test_a_replay_in_jupyterlab(lab, open_notebook):
     html = "".join(output.data.get("text/html", "") for output in notebook.save().cells[0].outputs)
     assert "one" in html and "<script" not in html
     assert not notebook.errors
+
+
+def test_the_page_of_a_conversation_plays_every_turn(open_page):
+    turns = (
+        Turn("What comes after one?", (recorded(texts=(" one", " and", " two", ","), n_rounds=8),)),
+        Turn("And then? " + "Go on, please. " * 12, (recorded(n_rounds=12), recorded(n_rounds=4))),
+    )
+    page = open_page(Conversation(name="Counting", turns=turns))
+    choices = page.locator(test_id("turn-choice"))
+    assert page.inner_text("h1") == "Counting" and choices.count() == 2
+    assert page.inner_text(STREAM).count(" three") > 5
+    page.wait_for_selector(f"{test_id('turn-choice')}[aria-current=true]:has-text('Go on')")
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / "conversation-page.png", full_page=True)
+    choices.first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"{STREAM}:has-text(' and two,')")
+    assert page.locator(test_id("player")).count() == 1 and " three" not in page.inner_text(STREAM)
+    page.click(test_id("replay-restart"))
+    page.click(test_id("replay-on"))
+    assert round_shown(page) == 1
+    page.click(f"{STREAM} [data-i='0']")
+    page.wait_for_selector(test_id("inspector"))
+    page.set_viewport_size({"width": 400, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    quiet(page)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import specviz as sv
-from specviz.trace import Header, ModelInfo, Pieces, Round, Settings, Summary, Trace
+from specviz.trace import Conversation, Header, ModelInfo, Pieces, Round, Settings, Summary, Trace, Turn
 from specviz.trace.events import StopReason
 from specviz.trace.inspection import round_detail
 from specviz.trace.projection import project
@@ -124,6 +124,38 @@ def test_an_explorer_writes_what_it_shows(quick_pair, tmp_path):
     assert "".join(found["snapshot"]["tokens"]["text"]) == "".join(trace.text for trace in feed._traces)
     assert (found["show_rejected"], found["colour"], found["metrics"]) == (True, "p", "specviz")
     assert sum(found["snapshot"]["rounds"]["tokens"]) == 30
+
+
+def test_every_turn_of_a_conversation_is_in_its_page(tmp_path):
+    one, two, more = hostile(["a", "b"]), hostile(["c", "d"]), hostile(["e", "f"])
+    turns = (Turn("One?", (one,)), Turn("Two?", (two, more)), Turn("Three?"))
+    path = Conversation(name="Counting", turns=turns).to_html(tmp_path / "chat.html", show_rejected=True)
+    html = path.read_text("utf-8")
+    found = data(html)
+    assert (found["name"], found["show_rejected"]) == ("Counting", True)
+    assert [turn["user"] for turn in found["turns"]] == ["One?", "Two?"]
+    assert [turn["snapshot"]["run"] for turn in found["turns"]] == [1, 2]
+    for turn, shown in zip(turns, found["turns"], strict=False):
+        assert "".join(shown["snapshot"]["tokens"]["text"]) == turn.text and turn.text
+        assert len(shown["details"]) == sum(len(trace.rounds) for trace in turn.traces)
+        assert "accepted" in shown["caption"]
+    assert "<title>Counting</title>" in html and "One?" in html, "it reads without JavaScript"
+
+
+def test_a_conversation_of_one_turn_is_the_page_of_its_answer(tmp_path):
+    path = Conversation(name="x", turns=(Turn("One?", (hostile(),)),)).to_html(tmp_path / "chat.html")
+    assert path.read_text("utf-8") == page.page_html([hostile()], show_rejected=False)
+    with pytest.raises(ValueError, match="nothing was generated"):
+        Conversation(turns=(Turn("One?"),)).to_html(tmp_path / "none.html")
+
+
+def test_an_explorer_writes_its_whole_conversation(tmp_path):
+    turns = tuple(Turn(f"{text}?", (hostile([text, "!"]),)) for text in "ab")
+    explorer = sv.Explorer(conversation=Conversation(name="Two: turns/", turns=turns), show_rejected=True)
+    explorer.get_state()
+    name, html = explorer._page()
+    assert name == "Two turns.html" and data(html)["show_rejected"] is True
+    assert [turn["user"] for turn in data(html)["turns"]] == ["a?", "b?"]
 
 
 def test_a_missing_bundle_is_named(bundle, tmp_path):
