@@ -30,7 +30,7 @@
       });
     });
 
-  for (const plot of document.querySelectorAll(".sv-plot")) {
+  for (const plot of document.querySelectorAll(".sv-plot[data-points]")) {
     const times = (stage.redraws[plot.dataset.testid] = []);
     new MutationObserver(() => times.push(performance.now())).observe(plot, { attributeFilter: ["data-points"] });
   }
