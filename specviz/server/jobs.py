@@ -231,7 +231,7 @@ class Jobs:
                     return self._running
                 if self._closing:
                     return None
-                self._changed.wait(idle)
+                self._changed.wait(None if idle is None else min(idle, threading.TIMEOUT_MAX))
 
     def _run(self, job: Job) -> None:
         began = time.monotonic()

@@ -33,6 +33,7 @@ def test_notebook_7_opens_it_in_a_page_of_its_own(notebook7, page):  # noqa: F81
     notebook = opened.value
     notebook.wait_for_function(KERNEL_IDLE, timeout=60_000)
     assert "sv.explore()" in notebook.inner_text(".jp-CodeCell")
+    notebook.click(".jp-CodeCell .cm-content")
     notebook.keyboard.press("Shift+Enter")
     notebook.wait_for_selector(test_id("generate"), timeout=60_000)
     notebook.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")

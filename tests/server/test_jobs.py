@@ -57,6 +57,13 @@ def test_a_full_queue_refuses_and_says_when_to_come_back(start):
     assert replies == [200, 200]
 
 
+def test_models_may_stay_for_ever(start):
+    server = start(time_limit=30.0)
+    for ttl in (1e308, 3600):
+        reply = httpx.post(f"{server.url}/v1/chat/completions", json={**CHAT, "max_tokens": 1, "ttl": ttl}, timeout=60)
+        assert reply.status_code == 200
+
+
 def test_a_client_that_leaves_a_stream_stops_its_generation(server):
     before = server.status.cancelled
     with busy(server):
