@@ -7,6 +7,12 @@ import pytest
 import specviz as sv
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--update-snapshots", action="store_true", help="take the pictures in tests/browser/snapshots anew"
+    )
+
+
 def pytest_collection_modifyitems(items):
     """Run the browser tests last, so that what they show has been tested before."""
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)

@@ -220,6 +220,7 @@ export const TRAITS = {
   measure_baseline: true,
   show_provenance: true,
   show_rejected: false,
+  colour: "provenance",
   metrics: "specviz",
 };
 

@@ -44,7 +44,10 @@ async function start({ width = 1000, kernel = {}, traits = {} } = {}) {
   const controller = new AbortController();
   const { signal } = controller;
   const model = new FakeModel({ ...TRAITS, ...traits });
-  model.onsend = ({ type }) => type === "models" && model.emit("msg:custom", MODELS);
+  model.onsend = ({ type, run, round }) => {
+    if (type === "models") model.emit("msg:custom", MODELS, []);
+    if (type === "inspect") queueMicrotask(() => model.emit("msg:custom", { type: "detail", run, round, ...DETAIL }, []));
+  };
   const definition = feed();
   const exports = await definition.initialize({ model, signal });
   await definition.render({ model, el, signal });
@@ -52,7 +55,7 @@ async function start({ width = 1000, kernel = {}, traits = {} } = {}) {
   return open;
 }
 
-const say = (message) => open.model.emit("msg:custom", message);
+const say = (message) => open.model.emit("msg:custom", message, []);
 const settled = () => new Promise((resolve) => setTimeout(resolve, 350));
 const later = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -89,7 +92,9 @@ function whatIf({ tokens = 700, thorough = true, costs = true, ...choices } = {}
     draft: Array.from({ length: 17 }, (_, k) => draft * k * (1 + off)),
     pass: Array.from({ length: 17 }, (_, k) => (8.2 + 1.6 * k + (k > 7 ? 4 : 0)) * (1 - off)),
     draft_slope: 0.0001,
-    pass_slope: 0.00002,
+    pass_slope: 0.0004,
+    token_slope: 0.00002,
+    switch: 0.3,
   });
   const cost = (draft) => ({
     ...curves(draft),
@@ -112,6 +117,28 @@ function whatIf({ tokens = 700, thorough = true, costs = true, ...choices } = {}
 
 const RACE_PROMPTS = ["Write a quicksort algorithm in Python. Write code only.", "Explain the Pythagorean theorem", "Plan a 1 day trip to DC"];
 
+/** The first round of the fake kernel, as a kernel tells of it. */
+const top = (...candidates) => ({ text: candidates.map(([text]) => text), p: candidates.map(([, p]) => p), mark: candidates.map(([, , mark = ""]) => mark) });
+const token = (kind, text, index, position, more) => ({
+  kind, text, index, position, p: null, q: null, surprise: null, chance: null, rank: null, choice: null, choice_p: null, choice_q: null, same: null, margin: null,
+  margin_logits: null, unsent_by: null, confidence: null, entropy: null, main_top: top(), draft_top: top(), ...more,
+});
+const taken = (text, index, position, p, q) =>
+  token("a", text, index, position, { p, q, surprise: -Math.log2(p), rank: 1, choice: text, choice_p: p, choice_q: q, same: true, margin: 0.4, margin_logits: 1.13,
+    main_top: top([text, p, "tc"], [" a", 0.12], [" one", 0.04]), draft_top: top([text, q, "tc"], [" an", 0.09], [" a", 0.05]) });
+const DETAIL = {
+  rule: "match", drawn: false, drafter: "model", p_min: 0, entropy_max: null, n_min: 0, drafted: 4, sent: 4, accepted: 2, stop_reason: null,
+  draft_seconds: 0.011, verify_seconds: 0.031, other_seconds: 0.0008,
+  tokens: [
+    taken("The", 0, 1, 0.62, 0.71),
+    taken(" ocean", 1, 2, 0.48, 0.55),
+    token("r", ",", null, 3, { p: 0.06, q: 0.41, surprise: 4.06, rank: 4, choice: " covers", choice_p: 0.57, choice_q: 0.08, same: false, margin: 0.43, margin_logits: 1.43,
+      main_top: top([" covers", 0.57, "c"], [" is", 0.14], [" has", 0.09], [" was", 0.07], [",", 0.06, "t"]), draft_top: top([",", 0.41, "t"], [" is", 0.22], [" and", 0.1], [" covers", 0.08, "c"], [" of", 0.03]) }),
+    token("d", " sea", null, 4, { q: 0.33, draft_top: top([" sea", 0.33], [" which", 0.2], [" the", 0.1]) }),
+    token("c", " covers", 2, null, { p: 0.57, surprise: 0.81, choice: " covers", choice_p: 0.57, same: true, main_top: top([" covers", 0.57, "c"], [" is", 0.14], [" has", 0.09]) }),
+  ],
+};
+
 const scenes = {
   async idle() {},
   async loading() {
@@ -123,7 +150,7 @@ const scenes = {
     say(kernel.message({ state: state("generating") }));
     for (let i = 0; i < n; i++) {
       say(kernel.message({ ...kernel.rounds_(1), stats: kernel.stats(), baseline: kernel.baseline() }));
-      await later(15);
+      await later(5);
     }
   },
   async auto() {
@@ -165,12 +192,30 @@ const scenes = {
       }),
     );
   },
-  async hover() {
+  async failed() {
+    say(open.kernel.message({ run_info: RUN_INFO, state: state("failed", "llama.cpp cannot be used here: llama-cpp-python is not installed. Install it with pip install \"specviz-lab[llamacpp]\".") }, true));
+  },
+  async indexing() {
+    open.model.emit("msg:custom", { ...MODELS, progress: { state: "indexing", k: 3, n: 12, detail: "qwen.gguf" } }, []);
+  },
+  async slower() {
+    open.kernel.plain = 110;
+    await scenes.finished();
+  },
+  async chat() {
+    const turns = [
+      { user: "Why is the sea hard to predict?", text: ["The water is ", "never", " at rest; ", "tides", ", winds and the rotation of the Earth all pull at it."], kind: "acaba", caption: "71.4 % accepted · 84.0 tok/s · speedup 1.37×" },
+      { user: "And at the surface?", text: ["It says ", "little", " about the deep."], kind: "aca", caption: "80.0 % accepted · 90.1 tok/s" },
+    ];
+    open.model.set("name", "The sea");
+    say(open.kernel.message({ conversation: { turns, can_undo: true } }, true));
+    await scenes.generating(20, { ...RUN_INFO, prompt: "Say it in one sentence." });
+    say(open.kernel.message({ conversation: { turns, can_undo: true }, tokens: open.kernel.end(), state: state("finished", "end of text") }));
+  },
+  async pinned() {
     await scenes.rejected();
     await later(100);
-    const over = (element) => element.dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
-    over(open.el.querySelector(".sv-stream .x[data-fate=d]"));
-    over(open.el.querySelector("[data-key=alpha] .sv-term"));
+    open.el.querySelector(".sv-stream .x[data-fate=r]").dispatchEvent(new MouseEvent("click", { bubbles: true }));
   },
   async feed() {
     await scenes.finished();
@@ -222,7 +267,7 @@ const scenes = {
           const lane = { serial: i + 1, seconds: [clock], count: [tokens], speed: [tokens / clock], text: [...kind].map(() => piece.next().value), kind };
           speedup = i ? ratio + 0.1 * (random() - 0.5) : speedup;
           tell("racing", run, way === "length 0" ? {} : { [way]: lane }, speedup);
-          await later(1000 * took);
+          await later(100 * took);
           if (until === "racing" && prompt === 1 && i === 4 && tokens > 60) return;
         }
         tell("racing", { ...run, live: false }, {}, speedup);
@@ -246,7 +291,7 @@ const scenes = {
     const { kernel } = open;
     for (let i = 0; i < 80; i++) {
       say(kernel.message({ ...kernel.rounds_(2), stats: kernel.stats(), baseline: kernel.baseline(), state: state("generating") }));
-      await later(15);
+      await later(5);
     }
   },
 };

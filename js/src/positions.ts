@@ -51,7 +51,7 @@ export class PositionPlot {
   readonly element: HTMLElement;
   readonly #store: Store;
   readonly #chart = h("div", { class: "sv-pos-chart", "aria-hidden": "true" });
-  readonly #table = h("table", { class: "sv-hidden" });
+  readonly #table = h("table", {});
   readonly #value = h("span", { class: "sv-number" });
   readonly #runKey = h("li", { "data-rate": "run", hidden: true }, h("i", { "aria-hidden": "true" }), "whole run");
   readonly #note = h("p", { class: "sv-plot-note", hidden: true }, "Nothing was drafted");
@@ -72,7 +72,7 @@ export class PositionPlot {
         h("ul", { class: "sv-plot-key" }, ...key, this.#runKey),
       ),
       h("div", { class: "sv-pos-frame" }, scale, this.#chart, this.#note),
-      this.#table,
+      h("div", { class: "sv-hidden" }, this.#table), // a table of its own would be as wide as its words
     );
     this.#tooltip = new Tooltip(this.element);
     this.#chart.addEventListener("pointerover", (event) => this.#explain(event.target), { signal });
