@@ -20,35 +20,48 @@ export interface Piece {
 /** What stands side by side. */
 export type CompareRow = Record<Side, Piece[]>;
 
+/** Rows that are, in either answer, part of one stretch of reasoning or of answer: its tokens from `from` up to `to`. */
+export interface CompareSection {
+  from: Record<Side, number>;
+  to: Record<Side, number>;
+  rows: CompareRow[];
+}
+
 /**
- * Cut two aligned texts into rows. A row ends with a line that both have, so that within it the text runs on as it was
- * written; `texts` are what the tokens show.
+ * Cut two aligned texts into sections and these into rows. A row ends with a line that both have, so that within it the
+ * text runs on as it was written; `texts` are what the tokens show, `starts` the tokens that stretches begin with.
  */
-export function rowsOf({ a, b, equal }: Pick<ComparisonColumns, Side | "equal">, texts: Record<Side, string[]>): CompareRow[] {
-  const builder = new Rows(texts);
+export function sectionsOf({ a, b, equal }: Pick<ComparisonColumns, Side | "equal">, texts: Record<Side, string[]>, starts: Record<Side, number[]>): CompareSection[] {
+  const builder = new Rows(texts, starts);
   [...equal].forEach((same, i) => builder.add({ a: a[i] ?? 0, b: b[i] ?? 0 }, same === "1"));
   return builder.done();
 }
 
 class Rows {
   readonly #texts: Record<Side, string[]>;
-  readonly #rows: CompareRow[] = [];
+  readonly #starts: Record<Side, number[]>;
+  readonly #sections: CompareSection[] = [];
+  /** Where the section begins, and its rows so far. */
+  #from: Record<Side, number> = { a: 0, b: 0 };
+  #rows: CompareRow[] = [];
   #row: CompareRow = { a: [], b: [] };
   /** Tokens that are in rows already. */
   #at: Record<Side, number> = { a: 0, b: 0 };
   #differences = 0;
 
-  constructor(texts: Record<Side, string[]>) {
+  constructor(texts: Record<Side, string[]>, starts: Record<Side, number[]>) {
     this.#texts = texts;
+    this.#starts = starts;
   }
 
-  done(): CompareRow[] {
-    this.#endRow();
-    return this.#rows;
+  done(): CompareSection[] {
+    this.#endSection();
+    return this.#sections;
   }
 
   /** Add the passage that ends at these tokens. */
   add(to: Record<Side, number>, same: boolean): void {
+    if (SIDES.some((side) => to[side] > this.#at[side] && this.#begun(side, this.#at[side]) > this.#begun(side, this.#from[side]))) this.#endSection();
     if (same) this.#addEqual(to);
     else this.#addDifference(to);
   }
@@ -93,5 +106,17 @@ class Rows {
   #endRow(): void {
     if (this.#row.a.length) this.#rows.push(this.#row);
     this.#row = { a: [], b: [] };
+  }
+
+  #endSection(): void {
+    this.#endRow();
+    if (this.#rows.length) this.#sections.push({ from: this.#from, to: { ...this.#at }, rows: this.#rows });
+    this.#from = { ...this.#at };
+    this.#rows = [];
+  }
+
+  /** How many stretches have begun with a token or before it. */
+  #begun(side: Side, token: number): number {
+    return this.#starts[side].filter((start) => start <= token).length;
   }
 }

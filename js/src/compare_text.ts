@@ -1,4 +1,5 @@
-import { rowsOf, SIDES, type CompareRow, type Piece, type Side } from "./compare_rows.js";
+import { sectionsOf, SIDES, type CompareRow, type Piece, type Side } from "./compare_rows.js";
+import { ComparedSection } from "./compare_section.js";
 import { differencesWords, partingWords, runWords } from "./compare_words.js";
 import { h, icon, setText, type Icon } from "./dom.js";
 import { Inspector } from "./inspector.js";
@@ -8,7 +9,7 @@ import type { Store } from "./store.js";
 import { isControl, subjectOf, tokenAt, tokensKey } from "./token_stream.js";
 import { inOneLine, upright } from "./words.js";
 
-/** Both texts in rows that stand side by side; what differs is marked, and gone to with buttons and keys. */
+/** Both texts in rows that stand side by side, reasoning folded; what differs is marked, and gone to with buttons and keys. */
 export class ComparedText {
   readonly element: HTMLElement;
   /** Called when a dropped token is asked for. */
@@ -21,6 +22,7 @@ export class ComparedText {
   readonly #spoken = h("p", { class: "sv-hidden", role: "status" });
   /** Of each difference: its parts, in one row after the other. */
   readonly #marks: HTMLElement[][] = [];
+  readonly #sections: ComparedSection[];
   #current = -1;
 
   /** `tools` stand above the text. */
@@ -34,9 +36,14 @@ export class ComparedText {
       tabindex: 0,
       "data-testid": "compare-text",
     });
-    const rows = rowsOf(comparison, { a: stores.a.tokens.text, b: stores.b.tokens.text });
-    const dropped = { a: droppedAt(stores.a), b: droppedAt(stores.b) };
-    this.#frame.append(this.#head(comparison), ...rows.map((row) => this.#row(row, dropped)));
+    const dropped = both((side) => droppedAt(stores[side]));
+    const stretches = both((side) => stores[side].stretches);
+    const starts = both((side) => stretches[side].map(({ start }) => start));
+    this.#sections = sectionsOf(comparison, both((side) => stores[side].tokens.text), starts).map((section) => {
+      const rows = section.rows.map((row) => this.#row(row, dropped));
+      return new ComparedSection(section, rows, stretches);
+    });
+    this.#frame.append(this.#head(comparison), ...this.#sections.flatMap(({ elements }) => elements));
     this.#marks[0]?.forEach((mark) => mark.classList.add("sv-cmp-parting"));
     const inspector = (side: Side) => {
       const one = new Inspector(stores[side], this.#frame, signal);
@@ -44,7 +51,7 @@ export class ComparedText {
       stores[side].subscribeDetails(() => one.draw() && one.pinned && this.#tell(one), signal);
       return one;
     };
-    this.#inspectors = { a: inspector("a"), b: inspector("b") };
+    this.#inspectors = both(inspector);
     const steps = [this.#stepper("previous", "Previous difference", "p", -1), this.#stepper("next", "Next difference", "n", 1)];
     this.element = h(
       "section",
@@ -70,9 +77,22 @@ export class ComparedText {
     this.#marks[this.#current]?.forEach((mark) => mark.classList.remove("sv-cmp-current"));
     this.#current = this.#current < 0 && by < 0 ? n - 1 : (this.#current + by + n) % n;
     const marks = this.#marks[this.#current] ?? [];
-    for (const mark of marks) mark.classList.add("sv-cmp-current");
+    for (const mark of marks) {
+      this.#reveal(mark);
+      mark.classList.add("sv-cmp-current");
+    }
     marks[0]?.scrollIntoView({ block: "nearest" });
     this.#say();
+  }
+
+  /** Open the section that something stands in. */
+  #reveal(element: Element): void {
+    const section = this.#sectionOf(element);
+    if (section) section.open = true;
+  }
+
+  #sectionOf(element: Element): ComparedSection | undefined {
+    return this.#sections.find((section) => section.contains(element));
   }
 
   #say(): void {
@@ -178,6 +198,7 @@ export class ComparedText {
     const at = "index" in step ? `[data-i="${step.index}"]` : `[data-dropped="${this.#stores[side].dropped.round.indexOf(round) + step.dropped}"]`;
     const token = this.#find(side, at);
     if (!token) return;
+    this.#reveal(token);
     this.#tell(this.#show(token, this.#inspectors[side].pinned));
     this.#frame.focus({ preventScroll: true });
   }
@@ -200,16 +221,39 @@ export class ComparedText {
     event.stopPropagation();
   }
 
-  /** From token to token of one answer: of the first, from its first difference on, where none was gone to. */
+  /** From token to token of one answer, past what is closed: from its first difference on, where none was gone to. */
   #walk(step: number): void {
     const open = this.#open;
     const token = open?.token;
-    const first = this.#marks[Math.max(0, this.#current)]?.find((mark) => mark.querySelector("[data-i]")) ?? this.#frame;
-    const next = token ? this.#find(sideOf(token), `[data-i="${indexOf(token, step)}"]`) : first.querySelector<HTMLElement>("[data-i]");
+    const next = token ? this.#beside(token, step) : this.#first();
     if (!next) return;
     next.scrollIntoView({ block: "nearest" });
     this.#tell(this.#show(next, open?.pinned ?? false));
   }
+
+  #beside(token: HTMLElement, step: number): HTMLElement | null {
+    const side = sideOf(token);
+    const at = (i: number) => this.#find(side, `[data-i="${i}"]`);
+    let next = at(indexOf(token, step));
+    while (next && hidden(next)) next = at(this.#sectionOf(next)?.beyond(side, step) ?? -1);
+    return next;
+  }
+
+  /** Where a walk begins. */
+  #first(): HTMLElement | null {
+    const mark = this.#marks[Math.max(0, this.#current)]?.find((one) => one.querySelector("[data-i]"));
+    if (mark) this.#reveal(mark);
+    return [...(mark ?? this.#frame).querySelectorAll<HTMLElement>("[data-i]")].find((token) => !hidden(token)) ?? null;
+  }
+}
+
+function both<T>(of: (side: Side) => T): Record<Side, T> {
+  return { a: of("a"), b: of("b") };
+}
+
+/** Whether a token stands in what is closed. */
+function hidden(token: Element): boolean {
+  return token.closest("[hidden]") !== null;
 }
 
 function sideOf(token: HTMLElement): Side {

@@ -20,3 +20,9 @@ export function differencesWords(n: number, current: number): string {
   if (n === 0) return "No differences";
   return current < 0 ? count(n, "difference") : `Difference ${(current + 1).toLocaleString("en")} of ${n.toLocaleString("en")}`;
 }
+
+/** The head of folded reasoning: its figures, and what the other answer has to do with it. */
+export function foldWords(caption: string, { differences, parting, alone }: { differences: number; parting: boolean; alone: boolean }): string {
+  const n = differences === 0 ? "no differences" : count(differences, "difference");
+  return [caption, alone ? "only here" : n, parting ? "the answers part here" : ""].filter(Boolean).join(" · ");
+}

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { Compared, viewCompare } from "../src/compare.js";
-import { ROW_TOKENS, rowsOf, SIDES, type CompareRow, type Side } from "../src/compare_rows.js";
+import { ROW_TOKENS, sectionsOf, SIDES, type CompareRow, type Side } from "../src/compare_rows.js";
 import { openPage } from "../src/page.js";
 import type { CompareTraits, ComparisonColumns, Snapshot } from "../src/protocol.js";
 import { savePageButton } from "../src/save_page.js";
@@ -28,10 +28,10 @@ function snapshot(run: number, texts: string[], more: Partial<Snapshot> = {}): S
   return { type: "snapshot", seq: 1, run, run_info: { main: `BIG-${run}`, draft: "", drafter: "none" }, tokens: tokens(texts, "p".repeat(texts.length)), ...more };
 }
 
-function view(comparison = COMPARISON, a = A, b = B) {
+function view(comparison = COMPARISON, a = A, b = B, more: readonly [Partial<Snapshot>, Partial<Snapshot>] = [{}, {}]) {
   const sent: unknown[] = [];
   const gone = { dropped: dropped([[4, " gone", "r"]]) };
-  const compared = new Compared(comparison, [snapshot(1, a, gone), snapshot(2, b)], (message) => sent.push(message));
+  const compared = new Compared(comparison, [snapshot(1, a, { ...gone, ...more[0] }), snapshot(2, b, more[1])], (message) => sent.push(message));
   const model = new FakeModel({ show_rejected: false });
   const controller = new AbortController();
   const el = document.createElement("div");
@@ -45,6 +45,9 @@ const textOf = (cells: ArrayLike<Element>) => [...Array.from(cells)].map((cell) 
 const press = (target: HTMLElement, key: string) => !target.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
 
 describe("rows", () => {
+  const rowsOf = (passages: Pick<ComparisonColumns, Side | "equal">, texts: Record<Side, string[]>, starts = { a: [], b: [] } as Record<Side, number[]>) =>
+    sectionsOf(passages, texts, starts).flatMap(({ rows }) => rows);
+
   /** All pieces of a side, in order, have to be the whole answer. */
   function whole(rows: CompareRow[], texts: Record<Side, string[]>) {
     for (const side of SIDES) {
@@ -88,6 +91,31 @@ describe("rows", () => {
       whole(rows, texts);
       for (const row of rows) for (const { from, to } of [...row.a, ...row.b]) expect(to - from).toBeLessThanOrEqual(ROW_TOKENS);
     }
+  });
+});
+
+describe("sections", () => {
+  const spans = (columns: Pick<ComparisonColumns, Side | "equal">, texts: Record<Side, string[]>, starts: Record<Side, number[]>) =>
+    sectionsOf(columns, texts, starts).map(({ from, to }) => [from.a, to.a, from.b, to.b]);
+
+  it("begin where a stretch of either answer begins", () => {
+    const texts = { a: ["<", "x", ">", "y"], b: ["<", ">", "y"] };
+    expect(spans({ a: [1, 2, 3, 4], b: [1, 1, 2, 3], equal: "1011" }, texts, { a: [0, 3], b: [0, 2] })).toEqual([
+      [0, 3, 0, 2],
+      [3, 4, 2, 3],
+    ]);
+    expect(spans({ a: [3, 4], b: [0, 1], equal: "01" }, { a: texts.a, b: ["y"] }, { a: [0, 3], b: [] })).toEqual([
+      [0, 3, 0, 0],
+      [3, 4, 0, 1],
+    ]);
+  });
+
+  it("keep what only one answer adds to the end of a stretch", () => {
+    const texts = { a: ["So", "<", ">"], b: ["So", "!", "<", ">"] };
+    expect(spans({ a: [1, 1, 3], b: [1, 2, 4], equal: "101" }, texts, { a: [0, 1], b: [0, 2] })).toEqual([
+      [0, 1, 0, 2],
+      [1, 3, 2, 4],
+    ]);
   });
 });
 
@@ -167,6 +195,115 @@ describe("a comparison", () => {
     const evil = ["<img src=x onerror=alert(1)>", "</script>"];
     const { el } = view({ ...COMPARISON, names: ["<b>a", "<i>b"], verdict: "<img>", a: [2], b: [2], equal: "1", parting: null }, evil, evil);
     expect(el.querySelector("img, script, b, i")).toBeNull();
+  });
+});
+
+describe("reasoning", () => {
+  const THOUGHTS = { a: ["<", " hm", "\n", " so", ">", "Four", "."], b: ["<", " oh", "\n", " so", ">", "Five", "."] };
+  const COLUMNS = { a: [1, 2, 5, 6, 7], b: [1, 2, 5, 6, 7], equal: "10101" };
+  const stretches = (kind: string, ...caption: string[]) => ({ reasoning: { from: 0, start: [0, 5].slice(0, kind.length), kind, caption } });
+  const BOTH = [stretches("ra", "R: 5", "A: 2"), stretches("ra", "R: 5!", "A: 2!")] as const;
+
+  function folded(a: string[] = THOUGHTS.a, b: string[] = THOUGHTS.b, more: readonly [Partial<Snapshot>, Partial<Snapshot>] = BOTH, columns = COLUMNS) {
+    const shown = view({ ...COMPARISON, ...columns }, a, b, more);
+    const heads = [...shown.text.querySelectorAll<HTMLButtonElement>("[data-testid=reasoning]")];
+    const seen = (side: Side) => textOf([...shown.text.querySelectorAll(`[data-side=${side}] [data-i]`)].filter((token) => !token.closest("[hidden]")));
+    return { ...shown, heads, seen, expanded: () => heads.map((head) => head.getAttribute("aria-expanded")) };
+  }
+
+  it("is folded on both sides under its own figures, and opens on both", () => {
+    const { text, heads, seen, expanded } = folded();
+    expect(heads.map((head) => head.textContent)).toEqual([
+      "R: 5 · 1 difference · the answers part here",
+      "R: 5! · 1 difference · the answers part here",
+    ]);
+    expect([...text.querySelectorAll("p.sv-stretch-head")].map((one) => one.textContent)).toEqual(["A: 2", "A: 2!"]);
+    expect([seen("a"), seen("b"), expanded()]).toEqual(["Four.", "Five.", ["false", "false"]]);
+    heads[1]?.click();
+    expect([seen("a"), seen("b"), expanded()]).toEqual(["< hm so>Four.", "< oh so>Five.", ["true", "true"]]);
+    const body = document.getElementById(heads[0]?.getAttribute("aria-controls") ?? "");
+    expect(body?.contains(text.querySelector("[data-i='4']"))).toBe(true);
+    expect(body?.contains(text.querySelector("[data-i='5']"))).toBe(false);
+    heads[0]?.click();
+    expect([seen("a"), seen("b"), expanded()]).toEqual(["Four.", "Five.", ["false", "false"]]);
+  });
+
+  it("has no line left of its rows while it is closed", () => {
+    const { text, heads } = folded();
+    const rows = () => [...text.querySelectorAll<HTMLElement>("[role=rowgroup] [role=row]")].map((row) => row.hidden);
+    expect(rows()).toEqual([true, true, false]);
+    heads[0]?.click();
+    expect(rows()).toEqual([false, false, false]);
+  });
+
+  it("opens for the difference that is gone to", () => {
+    const { text, expanded } = folded();
+    press(text, "p");
+    expect(expanded()[0]).toBe("false");
+    press(text, "n");
+    expect(expanded()).toEqual(["true", "true"]);
+    expect(text.querySelector(".sv-cmp-current")?.textContent).toBe(" hm");
+  });
+
+  it("is walked past while it is closed, and through while it is open", () => {
+    const { text, heads } = folded();
+    const at = () => text.querySelector<HTMLElement>(".sv-cursor")?.dataset["i"];
+    press(text, "p");
+    press(text, "ArrowRight");
+    expect(at()).toBe("5");
+    press(text, "ArrowLeft");
+    expect(at(), "there is nothing before it").toBe("5");
+    heads[0]?.click();
+    expect(at(), "a click beside all tokens lets go").toBeUndefined();
+    press(text, "ArrowRight");
+    press(text, "ArrowLeft");
+    expect(at()).toBe("4");
+    heads[0]?.click();
+    expect(at(), "a card is about nothing that is closed").toBeUndefined();
+  });
+
+  it("is walked past to what comes after it", () => {
+    const texts = ["Well", "<", ">", "so"];
+    const more = { reasoning: { from: 0, start: [0, 1, 3], kind: "ara", caption: ["A", "R", "A"] } };
+    const { text, seen } = folded(texts, texts, [more, more], { a: [1, 3, 4], b: [1, 3, 4], equal: "111" });
+    expect(seen("b")).toBe("Wellso");
+    press(text, "ArrowRight");
+    press(text, "ArrowRight");
+    expect(text.querySelector<HTMLElement>(".sv-cursor")?.dataset["i"]).toBe("3");
+    press(text, "ArrowLeft");
+    expect(text.querySelector<HTMLElement>(".sv-cursor")?.dataset["i"]).toBe("0");
+  });
+
+  it("of one answer only folds beside nothing, and leaves the other's text alone", () => {
+    const { heads, seen, text } = folded(THOUGHTS.a, THOUGHTS.b.slice(5), [stretches("ra", "R: 5", "A: 2"), {}], { a: [5, 6, 7], b: [0, 1, 2], equal: "001" });
+    expect(heads.map((head) => head.textContent)).toEqual(["R: 5 · only here · the answers part here"]);
+    expect([seen("a"), seen("b")]).toEqual(["Four.", "Five."]);
+    expect(text.querySelectorAll("p.sv-stretch-head")).toHaveLength(1);
+    heads[0]?.click();
+    expect([seen("a"), seen("b")]).toEqual(["< hm so>Four.", "Five."]);
+  });
+
+  it("that only one answer marks hides its own cells only", () => {
+    const { heads, seen } = folded(THOUGHTS.a, THOUGHTS.a.slice(0, 4), [stretches("ra", "R: 5", "A: 2"), {}], { a: [4, 5, 7], b: [4, 4, 4], equal: "100" });
+    expect([seen("a"), seen("b")]).toEqual(["Four.", "< hm so"]);
+    heads[0]?.click();
+    expect(seen("a")).toBe("< hm so>Four.");
+  });
+
+  it("that goes on stays open, and so does its counterpart", () => {
+    const { heads, expanded } = folded(THOUGHTS.a, THOUGHTS.b.slice(0, 4), [stretches("ra", "R: 5", "A: 2"), stretches("o", "R: 4")], { a: [1, 2, 4, 5, 7], b: [1, 2, 4, 4, 4], equal: "10100" });
+    expect(expanded()).toEqual(["true", "true"]);
+    heads[1]?.click();
+    expect(expanded()).toEqual(["false", "false"]);
+  });
+
+  it("is gone to in the strip of a round", () => {
+    const { text, compared, expanded, el } = folded();
+    const detail = roundDetail([tokenDetail("p", " hm", { index: 1 }), tokenDetail("p", "Four", { index: 5 })], { run: 1, round: 0 });
+    text.querySelector<HTMLElement>("[data-side=a] [data-i='5']")?.click();
+    compared.receive(detail);
+    el.querySelector<HTMLElement>("[data-step='1']")?.click();
+    expect(expanded()).toEqual(["true", "true"]);
   });
 });
 

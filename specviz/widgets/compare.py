@@ -13,6 +13,7 @@ import traitlets as t
 from specviz.trace import Trace
 from specviz.trace.comparison import NAMES, Comparison, Row, compare_answers
 from specviz.trace.inspection import round_detail
+from specviz.trace.reasoning import TAGS, check_tags
 from specviz.widgets.bundle import BundleWidget
 from specviz.widgets.page import details, html_page, page_name, write_html
 from specviz.widgets.replay import Recorded, snapshot, traces_of
@@ -29,14 +30,14 @@ def compare(a: Recorded, b: Recorded, names: Sequence[str] | None = None, **sett
     names
         What to call them; without, A and B.
     **settings
-        Traits of `Compare` (`show_rejected`).
+        Traits of `Compare` (`show_rejected`, `reasoning_tags`).
 
     Raises
     ------
     TraceError
         If a file is not a trace.
     ValueError
-        If there are not two names.
+        If there are not two names, or the tags are neither a begin and an end tag nor two empty strings.
 
     Examples
     --------
@@ -46,7 +47,7 @@ def compare(a: Recorded, b: Recorded, names: Sequence[str] | None = None, **sett
 
 
 class Compare(BundleWidget):
-    """Two answers in their provenance colours, equal passages beside each other, the others tinted.
+    """Two answers in their provenance colours, equal passages beside each other, the others tinted, reasoning folded.
 
     Of traces that still grow, what there is now. Parameters are those of `compare`.
 
@@ -54,20 +55,36 @@ class Compare(BundleWidget):
     ----------
     result : Comparison
         The same as data.
+    reasoning_tags : tuple of str
+        Around reasoning; empty: nothing is folded. It is compared as they say, so they are given once and stay.
     """
 
     view = t.Unicode("compare").tag(sync=True)
     answers = t.List().tag(sync=True)
     comparison = t.Dict().tag(sync=True)
     show_rejected = t.Bool(False, help="Show dropped drafted tokens in place.").tag(sync=True)
+    reasoning_tags = t.Tuple(t.Unicode(), t.Unicode(), default_value=TAGS, read_only=True)
 
-    def __init__(self, a: Recorded, b: Recorded, names: Sequence[str] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        a: Recorded,
+        b: Recorded,
+        names: Sequence[str] | None = None,
+        *,
+        reasoning_tags: Sequence[str] = TAGS,
+        **kwargs: Any,
+    ) -> None:
         named = NAMES if names is None else tuple(names)
         if len(named) != 2:
             raise ValueError(f"two answers have two names, not {len(named)}")
+        self.set_trait("reasoning_tags", check_tags(reasoning_tags))
         self._traces = traces_of(a), traces_of(b)
-        self.result: Comparison = compare_answers(*self._traces, names=(str(named[0]), str(named[1])))
-        super().__init__(answers=snapshots(self._traces), comparison=comparison_columns(self.result), **kwargs)
+        self.result: Comparison = compare_answers(
+            *self._traces, names=(str(named[0]), str(named[1])), reasoning_tags=self.reasoning_tags
+        )
+        super().__init__(
+            answers=snapshots(self._traces, self.reasoning_tags), comparison=comparison_columns(self.result), **kwargs
+        )
 
     def to_html(self, path: str | Path) -> Path:
         """Write the comparison as one HTML file, which needs neither kernel nor network.
@@ -90,7 +107,7 @@ class Compare(BundleWidget):
         return page_name(*self.result.headers), html_page(" and ".join(self.result.names), self._static(), data)
 
     def _static(self) -> str:
-        return comparison_html(self.result, self._traces, self.show_rejected)
+        return comparison_html(self.result, self._traces, self.show_rejected, self.reasoning_tags)
 
     def _on_message(self, widget: Any, content: dict[str, Any], buffers: Any) -> None:
         match content:
@@ -105,9 +122,9 @@ class Compare(BundleWidget):
         self._display_with_record(self._static())
 
 
-def snapshots(answers: Sequence[Sequence[Trace]]) -> list[dict[str, Any]]:
+def snapshots(answers: Sequence[Sequence[Trace]], reasoning_tags: Sequence[str] = TAGS) -> list[dict[str, Any]]:
     """Return the `answers` of docs/protocol.md: a snapshot of each, numbered as runs from 1."""
-    return [snapshot(traces, run=run) for run, traces in enumerate(answers, 1)]
+    return [snapshot(traces, reasoning_tags, run=run) for run, traces in enumerate(answers, 1)]
 
 
 def comparison_columns(comparison: Comparison) -> dict[str, Any]:
@@ -124,11 +141,17 @@ def comparison_columns(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def comparison_html(comparison: Comparison, answers: Sequence[Sequence[Trace]], show_rejected: bool = False) -> str:
+def comparison_html(
+    comparison: Comparison,
+    answers: Sequence[Sequence[Trace]],
+    show_rejected: bool = False,
+    reasoning_tags: Sequence[str] = TAGS,
+) -> str:
     """Return a comparison as a fragment of HTML without JavaScript; see `static_html`."""
     names = [escape(name) for name in comparison.names]
     columns = "".join(
-        f'<div style="flex:1 1 24em;min-width:0"><p><b>{name}</b></p>{traces_html(traces, show_rejected)}</div>'
+        f'<div style="flex:1 1 24em;min-width:0"><p><b>{name}</b></p>'
+        f"{traces_html(traces, show_rejected, reasoning_tags)}</div>"
         for name, traces in zip(names, answers, strict=True)
     )
     tables = _table("Settings that differ", names, comparison.settings) + _table("Figures", names, comparison.figures)

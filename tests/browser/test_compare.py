@@ -5,9 +5,8 @@ import pytest
 import specviz as sv
 from specviz.trace import Header, ModelInfo, Pieces, Round, Settings, Summary, Trace
 from specviz.trace.events import StopReason
-from tests.browser.dashboard import generate, test_id, tokens, wait_until
+from tests.browser.dashboard import AXE, assert_accessible, generate, test_id, tokens, wait_until
 from tests.browser.lab import SHOTS
-from tests.browser.test_inspector import AXE
 from tests.browser.test_replay import HOSTILE, quiet, recorded
 
 TEXT = test_id("compare-text")
@@ -20,9 +19,22 @@ PARAGRAPHS = (
 WORDS = (("equal to the sum of", "", "many"), ("the sum of", "- Their lengths are a and b.", "several hundred"))
 
 
-def said(which, k):
+THOUGHTS = (
+    "<think>\nThe user asks for a theorem. I should name the three sides first.\n\n"
+    "Then I say what is equal to what, and {}.\n</think>\n\n"
+)
+ASIDES = ("add an example with legs of three and four", "who found it")
+
+
+def thought(which, k):
+    """An answer of ours that reasons before it."""
+    return said(which, k, THOUGHTS.format(ASIDES[which]))
+
+
+def said(which, k, before=""):
     """An answer of ours as a trace, whose main model keeps `k` of each four that are drafted."""
-    words = PARAGRAPHS.format(*WORDS[which]).replace(" ", "| ").replace("\n", "|\n|").split("|")
+    text = before + PARAGRAPHS.format(*WORDS[which])
+    words = text.replace(" ", "| ").replace("\n", "|\n|").split("|")
     texts = [word for word in words if word] + ["<|im_end|>"]
     ids = {text: i for i, text in enumerate(dict.fromkeys(texts))}
     end = ids["<|im_end|>"]
@@ -110,6 +122,62 @@ def test_differences_are_gone_to_by_key_and_cards_open_in_both(open_page):
     quiet(page)
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_reasoning_folds_in_both(open_page, scheme):
+    a, b = thought(0, 2), thought(1, 3)
+    page = open_page(sv.compare(a, b), scheme)
+    heads = page.locator(test_id("reasoning"))
+    heads.first.wait_for()
+    captions = [str(trace.reasoning()[0]) for trace in (a, b)]
+    assert [head.inner_text() for head in heads.all()] == [
+        f"{one} · 1 difference · the answers part here" for one in captions
+    ]
+    assert captions[0] != captions[1]
+
+    def expanded():
+        return [head.get_attribute("aria-expanded") for head in heads.all()]
+
+    def seen():
+        """Tokens that are shown, of both; what stands side by side begins at the same height."""
+        assert tops(page, f"{TEXT} [data-side=a]:visible") == tops(page, f"{TEXT} [data-side=b]:visible")
+        return [page.locator(f"{TEXT} [data-side={side}] [data-i]:visible").count() for side in "ab"]
+
+    answers = [len(trace) - trace.reasoning()[0].stop for trace in (a, b)]
+    everything = [len(a), len(b)]
+    assert (expanded(), seen()) == (["false"] * 2, answers)
+    head, first = heads.first.bounding_box(), page.locator(f"{TEXT} [data-side=a]:visible >> nth=0").bounding_box()
+    assert first["y"] - head["y"] - head["height"] < 60, "nothing is left of the rows between"
+    heads.nth(1).focus()
+    for key, state in (("Enter", "true"), (" ", "false"), ("Enter", "true")):
+        page.keyboard.press(key)
+        assert expanded() == [state] * 2 and seen() == (everything if state == "true" else answers)
+    assert heads.nth(1).evaluate("head => head === document.activeElement")
+    page.keyboard.press(" ")
+    page.focus(TEXT)
+    page.keyboard.press("n")
+    assert expanded() == ["true"] * 2 and page.locator(".sv-cmp-current >> nth=0").is_visible()
+    page.evaluate(AXE.read_text())
+    for _ in range(2):
+        found = page.evaluate("axe.run('.sv-compare').then(r => r.violations)")
+        assert not found, [(one["id"], [node["target"] for node in one["nodes"]]) for one in found]
+        heads.first.click()
+    quiet(page)
+
+
+def test_reasoning_of_one_answer_stands_beside_nothing(open_page):
+    a, b = thought(0, 2), said(0, 3)
+    page = open_page(sv.compare(a, b))
+    head = page.locator(test_id("reasoning"))
+    head.wait_for()
+    assert head.inner_text() == f"{a.reasoning()[0]} · only here · the answers part here"
+    assert page.inner_text(test_id("compare-status")) == "2 differences", "reasoning, and the lines after it"
+    for shown in (len(a), len(a) - a.reasoning()[0].stop):
+        head.click()
+        assert page.locator(f"{TEXT} [data-side=a] [data-i]:visible").count() == shown
+        assert page.locator(f"{TEXT} [data-side=b] [data-i]:visible").count() == len(b)
+    quiet(page)
+
+
 def test_hostile_text_does_nothing(open_page):
     main, draft = (ModelInfo(name=text) for text in HOSTILE[:2])
     evil = [recorded(12, texts, main=main, draft=draft) for texts in (HOSTILE, HOSTILE[::-1])]
@@ -156,6 +224,12 @@ def test_pictures_of_the_page(open_page, scheme):
         page.wait_for_timeout(300)
         page.screenshot(path=SHOTS / f"compare-{scheme}-{width}.png", full_page=True)
         quiet(page)
+        page = open_page(sv.compare(thought(0, 2), thought(1, 3), ("two of four", "three of four")), scheme, width)
+        page.wait_for_selector(test_id("reasoning"))
+        page.screenshot(path=SHOTS / f"compare-folded-{scheme}-{width}.png", full_page=True)
+        page.locator(test_id("reasoning")).first.click()
+        page.screenshot(path=SHOTS / f"compare-reasoning-{scheme}-{width}.png", full_page=True)
+        quiet(page)
 
 
 def test_a_comparison_in_jupyterlab_is_accessible_and_saves_itself(lab, open_notebook, tmp_path):
@@ -174,11 +248,7 @@ def test_a_comparison_in_jupyterlab_is_accessible_and_saves_itself(lab, open_not
     page.focus(TEXT)
     page.keyboard.press("n")
     assert page.inner_text(test_id("compare-status")).startswith("Difference 1 of")
-    page.add_script_tag(path=AXE)
-    for dark in (False, True):
-        notebook.theme(dark)
-        found = page.evaluate("axe.run('.sv-compare').then(r => r.violations)")
-        assert not found, [(one["id"], [node["target"] for node in one["nodes"]]) for one in found]
+    assert_accessible(notebook, ".sv-compare")
     with page.expect_download() as download:
         page.click(test_id("save-page"))
     path = tmp_path / "saved.html"

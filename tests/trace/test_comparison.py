@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specviz.trace import Header, ModelInfo, Pieces, Round, Settings, StopReason, Summary, Trace
-from specviz.trace.comparison import align, common_tokens, compare_answers
+from specviz.trace.comparison import align, align_stretches, common_tokens, compare_answers
+from specviz.trace.reasoning import split
 from tests.trace.strategies import traces
 
 texts = st.lists(st.sampled_from(["a", "b", "ab", "ba", "", "\n"]), max_size=24)
@@ -181,6 +182,79 @@ def test_bytes_inside_a_character_are_compared_as_bytes():
 
     assert compare_answers([char("é")], [char("è")]).parting[0].at == 1
     assert compare_answers([char("é")], [char("é")]).same_text
+
+
+def passages(a, b, **tags):
+    """What two answers say side by side."""
+    found = compare_answers([answer(*a)], [answer(*b)], **tags)
+    return [(said(a, one.a), said(b, one.b)) for one in found.passages]
+
+
+THOUGHT, OTHER = ["<think>", " the", " sum", " is", " 4", "</think>"], ["<think>", " hm", "</think>"]
+ANSWER = [" the", " sum", " is", " 4", "."]
+
+
+def test_reasoning_is_compared_with_reasoning_and_an_answer_with_an_answer():
+    assert passages([*THOUGHT, *ANSWER], ANSWER) == [("".join(THOUGHT), ""), ("".join(ANSWER),) * 2]
+    assert passages(ANSWER, [*OTHER, *ANSWER]) == [("", "".join(OTHER)), ("".join(ANSWER),) * 2]
+    assert passages([*THOUGHT, *ANSWER], [*OTHER, *ANSWER]) == [
+        ("<think>", "<think>"),
+        (" the sum is 4", " hm"),
+        ("</think>", "</think>"),
+        ("".join(ANSWER),) * 2,
+    ]
+    assert passages([*THOUGHT, " so"], ["so", " it"]) == [("".join(THOUGHT), ""), (" so", "so it")]
+    changed = [*THOUGHT, " five", "!"], ANSWER
+    assert passages(*changed) == [("".join(THOUGHT), ""), (" five!", "".join(ANSWER))]
+    for tags in (("", ""), ("[", "]")):
+        unfolded = passages(*changed, reasoning_tags=tags)
+        assert unfolded == [("<think>", ""), (" the sum is 4",) * 2, ("</think> five!", ".")]
+
+
+def test_more_reasoning_in_one_answer_stands_alone():
+    again = [*OTHER, " well", *THOUGHT, *ANSWER]
+    assert passages(again, [*OTHER, *ANSWER]) == [
+        ("".join(OTHER),) * 2,
+        (" well", ""),
+        ("".join(THOUGHT), ""),
+        ("".join(ANSWER),) * 2,
+    ]
+    assert passages([*OTHER, "so"], ["<think>", " hm"]) == [("<think> hm",) * 2, ("</think>", ""), ("so", "")]
+    assert passages(["so", *OTHER], THOUGHT) == [
+        ("so", ""),
+        ("<think>", "<think>"),
+        (" hm", " the sum is 4"),
+        ("</think>", "</think>"),
+    ]
+
+
+def test_the_same_text_is_cut_where_both_have_a_tokens_end():
+    a, b = ["So", "<think>", " hm", "</think>\n\n", "4"], ["So", "<", "think>", " hm", "</think>", "\n\n", "4"]
+    assert passages(a, b) == [("So", "So"), ("<think> hm</think>\n\n",) * 2, ("4", "4")]
+
+
+pieces = st.lists(
+    st.sampled_from(["<think>", "</think>", "</think>\n", "<", "think>", "\n", "a", "b", ""]), max_size=16
+)
+
+
+@given(pieces, pieces)
+def test_no_passage_after_the_common_beginning_leaves_its_stretch(a, b):
+    stretches = [split([answer(*one, ids=list(range(len(one))))]) if one else [] for one in (a, b)]
+    found = align_stretches(a, b, *stretches)
+    for side, tokens in (("a", a), ("b", b)):
+        spans = [getattr(one, side) for one in found]
+        assert [0, *(end for _, end in spans)] == [*(start for start, _ in spans), len(tokens)]
+    first = next((i for i, one in enumerate(found) if not one.equal), len(found))
+    common = align(a, b)[0] if a or b else None
+    assert said(a, (0, found[first].a[0] if first < len(found) else len(a))) == (
+        said(a, common.a) if common and common.equal else ""
+    ), "they part where they first differ"
+    for one in found:
+        assert not one.equal or said(a, one.a) == said(b, one.b)
+    for one in found[first:]:
+        for (start, stop), parts in ((one.a, stretches[0]), (one.b, stretches[1])):
+            assert start == stop or sum(part.start < stop and start < part.stop for part in parts) == 1
 
 
 @given(traces(), traces())

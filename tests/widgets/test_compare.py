@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import traitlets as t
 from hypothesis import given
 
 import specviz as sv
@@ -11,6 +12,7 @@ from specviz.trace.projection import project
 from specviz.widgets import page
 from tests.trace.strategies import traces
 from tests.trace.test_comparison import answer
+from tests.trace.test_reasoning import spoken
 from tests.widgets.test_page import HOSTILE, Elements, bundle, data, hostile  # noqa: F401
 
 
@@ -66,6 +68,37 @@ def test_the_file_holds_everything_and_loads_nothing(tmp_path):
     assert found["comparison"]["equal"] == "10" and found["show_rejected"] is True
     assert all(one.startswith("data:") for one in Elements(html).loads)
     assert "They part at token 1" in html and "Settings that differ" in html, "it reads without JavaScript"
+
+
+def thoughts():
+    return [spoken(["<think>", text], ["</think>", "\n"], ["It", " is"]) for text in ("hm", "oh")]
+
+
+def test_reasoning_is_told_folded_and_kept(tmp_path):
+    a, b = thoughts()
+    both = sv.compare(a, b)
+    assert [one["reasoning"]["kind"] for one in both.answers] == ["ra", "ra"]
+    assert [one["reasoning"]["caption"] for one in both.answers] == [list(map(str, one.reasoning())) for one in (a, b)]
+    assert (both.comparison["a"], both.comparison["equal"]) == ([1, 2, 3, 6], "1011")
+    html = both.to_html(tmp_path / "both.html").read_text("utf-8")
+    assert [one["reasoning"] for one in data(html)["answers"]] == [one["reasoning"] for one in both.answers]
+    assert both._static() in html
+    for trace in (a, b):
+        assert f"<details><summary><small>{trace.reasoning()[0]}</small></summary>" in both._static()
+
+
+def test_what_reasoning_is():
+    a, b = thoughts()
+    for tags in (("", ""), ("[", "]")):
+        both = sv.compare(a, b, reasoning_tags=tags)
+        assert both.reasoning_tags == tags and not any("reasoning" in one for one in both.answers)
+        assert both.comparison["a"] == [1, 2, 6] and "<summary><small>" not in both._static()
+    both = sv.compare(a, b, reasoning_tags=["It", " is"])
+    assert [one["reasoning"]["kind"] for one in both.answers] == ["ar", "ar"] and both.comparison["a"] == [1, 2, 4, 6]
+    with pytest.raises(ValueError, match="both a begin and an end tag"):
+        sv.compare(a, b, reasoning_tags=("<think>", ""))
+    with pytest.raises(t.TraitError, match="read-only"):
+        both.reasoning_tags = ("<think>", "</think>")
 
 
 @pytest.mark.parametrize("texts", [HOSTILE, HOSTILE[::-1]])
