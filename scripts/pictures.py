@@ -66,8 +66,8 @@ def explorer(lab: Lab, page: Page) -> None:
     notebook = opened(lab, page, EXPLORER)
     page.click(shown("generate"))
     settled(page, "Finished")
-    for dark, name in ((True, "explorer-dark"), (False, "explorer")):
-        notebook.theme(dark)
+    for theme, name in (("dark", "explorer-dark"), ("light", "explorer")):
+        notebook.theme(theme)
         page.locator(shown("explorer")).evaluate("one => one.scrollIntoView({block: 'start'})")
         page.wait_for_timeout(1000)
         keep(page, name)

@@ -2,6 +2,9 @@
 
 import time
 
+from tests.browser.lab import ROOT, THEMES
+
+AXE = ROOT / "js" / "node_modules" / "axe-core" / "axe.min.js"
 STREAM = "[data-testid=stream]"
 TOKENS = f"{STREAM} [data-i]"
 
@@ -61,3 +64,18 @@ def kernel_value(notebook, expression):
         f"import sys; _ = sys.stdout.write({expression})",
     )
     return notebook.page.evaluate("window.specvizValue")
+
+
+def assert_accessible(notebook, selector, themes=tuple(THEMES)):
+    """In no theme axe-core finds what keeps people out."""
+    page = notebook.page
+    page.evaluate(AXE.read_text())
+    for theme in themes:
+        notebook.theme(theme)
+        found = page.evaluate("(selector) => axe.run(selector).then(r => r.violations)", selector)
+        serious = [
+            (one["id"], [node["html"] for node in one["nodes"]], one["nodes"][0]["failureSummary"])
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ]
+        assert not serious, f"{theme}: {serious}"

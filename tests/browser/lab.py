@@ -20,6 +20,7 @@ import nbformat
 ROOT = Path(__file__).parents[2]
 SHOTS = ROOT / "test-results" / "screenshots"
 START_SECONDS = 60
+THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark", "contrast": "JupyterLab Dark High Contrast"}
 CHROMIUM_ARGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -199,10 +200,10 @@ class Notebook:
         )
         return int(self.page.evaluate("window.specvizPid"))
 
-    def theme(self, dark: bool) -> None:
-        """Switch JupyterLab's theme."""
-        self.command("apputils:change-theme", theme="JupyterLab Dark" if dark else "JupyterLab Light")
-        self.page.wait_for_function(f"document.body.dataset.jpThemeLight === '{str(not dark).lower()}'")
+    def theme(self, name: str) -> None:
+        """Switch JupyterLab's theme to one of `THEMES`."""
+        self.command("apputils:change-theme", theme=THEMES[name])
+        self.page.wait_for_function(f"document.body.dataset.jpThemeName === '{THEMES[name]}'")
         self.page.wait_for_timeout(400)
 
     def shot(self, name: str) -> Path:
@@ -216,9 +217,9 @@ class Notebook:
 
     def gallery(self, name: str) -> None:
         """Take the screenshot in both themes and in two widths."""
-        for dark in (True, False):
-            self.theme(dark)
+        for theme in ("dark", "light"):
+            self.theme(theme)
             for width in (700, 1400):
                 self.page.set_viewport_size({"width": width, "height": 1000})
                 self.page.wait_for_timeout(400)
-                self.shot(f"{name}-{'dark' if dark else 'light'}-{width}")
+                self.shot(f"{name}-{theme}-{width}")

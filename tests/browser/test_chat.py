@@ -3,8 +3,7 @@
 import pytest
 
 import specviz as sv
-from tests.browser.dashboard import TOKENS, generate, kernel_value, test_id, tokens, wait_until
-from tests.browser.test_inspector import AXE
+from tests.browser.dashboard import TOKENS, assert_accessible, generate, kernel_value, test_id, tokens, wait_until
 
 SAID = ".sv-user"
 HOSTILE = '<img src=x onerror="window.hacked=1"> \u202egnp.txt \u2067</script><script>window.hacked=1</script>'
@@ -56,12 +55,7 @@ def test_two_turns_and_the_second_knows_the_first(chat):
     assert "accepted" in page.inner_text(f"{test_id('turns')} .sv-caption")
     assert page.input_value(test_id("follow-up")) == ""
     chat.gallery("chat")
-    page.evaluate(AXE.read_text())
-    for dark in (True, False):
-        chat.theme(dark)
-        found = page.evaluate("axe.run('[data-testid=explorer]').then(r => r.violations)")
-        serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
-        assert not serious
+    assert_accessible(chat, test_id("explorer"))
     assert not chat.errors
 
 

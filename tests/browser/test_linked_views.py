@@ -4,11 +4,9 @@ import json
 
 import pytest
 
-from tests.browser.dashboard import STREAM, TOKENS, points, test_id, wait_until
-from tests.browser.lab import ROOT
+from tests.browser.dashboard import STREAM, TOKENS, assert_accessible, points, test_id, wait_until
 from tests.browser.test_replay import recorded
 
-AXE = ROOT / "js" / "node_modules" / "axe-core" / "axe.min.js"
 STRIP = f"{test_id('timeline')} .sv-strip"
 N_ROUNDS = 80
 
@@ -192,7 +190,6 @@ def test_twenty_thousand_rounds_stay_usable(lab, open_notebook):
 
 def test_pictures_and_no_serious_violation_of_what_accessibility_asks(replayed):
     page = replayed.page
-    page.evaluate(AXE.read_text())
     page.locator(STREAM).evaluate("e => e.scrollIntoView({block: 'start'})")
     replayed.gallery("linked-whole")
     page.set_viewport_size({"width": 1400, "height": 1000})
@@ -200,12 +197,4 @@ def test_pictures_and_no_serious_violation_of_what_accessibility_asks(replayed):
     drag(page, STRIP, 0.255, 0.495)
     replayed.gallery("linked-selected")
     page.select_option(test_id("metrics"), "vllm")
-    for dark in (False, True):
-        replayed.theme(dark)
-        found = page.evaluate("axe.run('.sv-replay').then(r => r.violations)")
-        serious = [
-            (one["id"], [node["html"] for node in one["nodes"]], one["nodes"][0]["failureSummary"])
-            for one in found
-            if one["impact"] in ("serious", "critical")
-        ]
-        assert not serious, f"{'dark' if dark else 'light'}: {serious}"
+    assert_accessible(replayed, ".sv-replay")

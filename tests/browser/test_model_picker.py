@@ -58,13 +58,13 @@ def active(page, role):
 def shot(notebook, name, opened="", refused=False):
     """Take screenshots in both themes, with a list open and what it hides shown."""
     page = notebook.page
-    for dark in (True, False):
-        notebook.theme(dark)
+    for theme in ("dark", "light"):
+        notebook.theme(theme)
         if opened:
             page.click(test_id(opened))
         if refused and page.locator(test_id("show-refused"), has_text="Show").count():
             page.click(test_id("show-refused"))
-        notebook.shot(f"picker-{name}-{'dark' if dark else 'light'}")
+        notebook.shot(f"picker-{name}-{theme}")
 
 
 def test_type_and_choose_with_the_keyboard(picker):

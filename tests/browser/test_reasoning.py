@@ -1,10 +1,8 @@
 """Reasoning folds in the text: by itself when it has ended, by the reader, and in the record that a notebook keeps."""
 
 from specviz.trace import Header, ModelInfo, Pieces, Round, StopReason, Summary, Trace
-from tests.browser.dashboard import STREAM, TOKENS, test_id, wait_until
-from tests.browser.lab import ROOT
+from tests.browser.dashboard import STREAM, TOKENS, assert_accessible, test_id, wait_until
 
-AXE = ROOT / "js" / "node_modules" / "axe-core" / "axe.min.js"
 FOLD = test_id("reasoning")
 THOUGHTS = [" Let", " us", " see", ":", " the", " squares", " on", " both", " legs", ".\n"]
 ANSWER = [" The", " square", " on", " the", " long", " side", " is", " the", " sum", "."]
@@ -56,9 +54,7 @@ def test_reasoning_folds(lab, open_notebook):
     page.keyboard.press("Enter")
     assert fold.get_attribute("aria-expanded") == "true" and page.locator(f"{TOKENS}:visible").count() == len(trace)
     notebook.gallery("reasoning-open")
-    page.add_script_tag(path=AXE)
-    found = page.evaluate("axe.run('[data-testid=stream]').then(r => r.violations)")
-    assert not [one["id"] for one in found if one["impact"] in ("serious", "critical")]
+    assert_accessible(notebook, test_id("stream"))
     fold.click()
 
     page.click(test_id("replay-restart"))

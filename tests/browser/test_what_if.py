@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.browser.dashboard import kernel_value, test_id, wait_until
+from tests.browser.dashboard import assert_accessible, kernel_value, test_id, wait_until
 
 SETUP = """
 import json
@@ -140,6 +140,7 @@ def test_the_heatmap_chooses_and_python_can_too(what_if):
     page.mouse.move(0, 0)
     what_if.page.eval_on_selector(test_id("what-if"), "one => one.scrollIntoView({block: 'start'})")
     what_if.gallery("what-if")
+    assert_accessible(what_if, test_id("what-if"))
     assert not what_if.errors
 
 
