@@ -59,6 +59,7 @@ export default function feed(): { initialize: Initialize<FeedTraits>; render: Re
       });
       model.on("change:snapshot", restore);
       if (!played) opened.catchUp();
+      raced.catchUp();
       signal.addEventListener("abort", () => [opened, raced, compared].forEach((one) => one?.dispose()), { once: true });
       return {
         mount(part, target) {

@@ -1,6 +1,6 @@
+import { InOrder } from "./in_order.js";
 import { Listeners } from "./listeners.js";
 import type { HeatColumns, LaneColumns, LaneWay, Maybe, PageMessage, RaceMessage, RaceRun, RaceState } from "./protocol.js";
-import { RESYNC_DELAY_MS, RESYNC_RETRY_MS } from "./store.js";
 
 const IDLE: RaceState = { phase: "idle", message: "", detail: "", can_start: true, can_stop: false };
 const NO_RUN: RaceRun = { prompt: 0, serial: 0, way: null, number: 0, of: 0, live: false };
@@ -14,31 +14,27 @@ export class RaceStore {
   speedup: Maybe = null;
   lanes: Partial<Record<LaneWay, LaneColumns>> = {};
 
-  #seq: number | null = null;
-  #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #listeners = new Listeners();
-  readonly #send: (message: PageMessage) => void;
+  readonly #messages: InOrder<RaceMessage, RaceMessage>;
 
   constructor(send: (message: PageMessage) => void) {
-    this.#send = send;
+    const apply = (message: RaceMessage) => this.#apply(message);
+    this.#messages = new InOrder<RaceMessage, RaceMessage>({ append: apply, replace: apply, ask: () => send({ type: "resync" }) });
   }
 
-  /** After a gap everything is asked for, and what comes before that does not count. */
   receive(message: RaceMessage): void {
-    if (!message.whole) {
-      if (this.#timer !== undefined || (this.#seq !== null && message.seq <= this.#seq)) return;
-      if (this.#seq === null || message.seq !== this.#seq + 1) {
-        this.#timer = setTimeout(() => this.#ask(), RESYNC_DELAY_MS);
-        return;
-      }
-    }
-    this.#apply(message);
-    this.#listeners.notify();
+    if (message.whole) this.#messages.replace(message);
+    else this.#messages.append(message);
   }
 
-  /** Take the `snapshot` trait; a page that has heard more keeps what it has. */
+  /** Take the `snapshot` trait. */
   restore(snapshot: RaceMessage | Record<string, never>): void {
-    if (typeof snapshot.seq === "number" && snapshot.seq > (this.#seq ?? -1)) this.receive(snapshot as RaceMessage);
+    if (typeof snapshot.seq === "number") this.receive(snapshot as RaceMessage);
+  }
+
+  /** Of a race under way, what came between its snapshot and now is lost: ask for all of it. */
+  catchUp(): void {
+    if (!this.state.can_start) this.#messages.catchUp();
   }
 
   subscribe(listener: () => void, signal: AbortSignal): void {
@@ -46,30 +42,21 @@ export class RaceStore {
   }
 
   dispose(): void {
-    clearTimeout(this.#timer);
+    this.#messages.dispose();
     this.#listeners.clear();
   }
 
-  #ask(): void {
-    this.#send({ type: "resync" });
-    this.#timer = setTimeout(() => this.#ask(), RESYNC_RETRY_MS);
-  }
-
-  #apply({ seq, whole, state, run, lanes, speedup, heats }: RaceMessage): void {
-    if (whole) {
-      clearTimeout(this.#timer);
-      this.#timer = undefined;
-    }
+  #apply({ whole, state, run, lanes, speedup, heats }: RaceMessage): void {
     if (whole || run.prompt !== this.run.prompt) this.lanes = {};
     for (const [way, more] of Object.entries(lanes) as [LaneWay, LaneColumns][]) {
       const lane = this.lanes[way];
       this.lanes[way] = lane?.serial === more.serial ? joined(lane, more) : more;
     }
-    this.#seq = seq;
     this.state = state;
     this.run = run;
     this.speedup = speedup;
     if (heats) this.heats = heats;
+    this.#listeners.notify();
   }
 }
 

@@ -1,3 +1,4 @@
+import { InOrder } from "./in_order.js";
 import { Listeners } from "./listeners.js";
 import {
   busy,
@@ -22,12 +23,8 @@ import {
 import { Selection } from "./selection.js";
 import { extend, noTimeline, type Timeline } from "./timeline.js";
 
-export const RESYNC_DELAY_MS = 250;
-export const RESYNC_RETRY_MS = 2000;
 /** Rounds whose details are kept; the one asked for longest ago goes first. */
 export const KEPT_DETAILS = 256;
-/** Batches kept while a resync is outstanding, so that those newer than the snapshot are not asked for again. */
-const HELD_BATCHES = 512;
 
 export interface Tokens {
   text: string[];
@@ -95,24 +92,27 @@ export class Store {
   #details = new Map<number, RoundDetail>();
   readonly #detailListeners = new Listeners();
   #asked: number | null = null;
-  #seq: number | null = null;
   readonly #listeners = new Listeners();
-  #held: Batch[] = [];
-  #waiting = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #messages: InOrder<Batch, Snapshot>;
   readonly #send: (message: PageMessage) => void;
 
   constructor(send: (message: PageMessage) => void) {
     this.#send = send;
+    this.#messages = new InOrder<Batch, Snapshot>({
+      append: (batch) => this.#append(batch),
+      replace: (snapshot) => this.#replace(snapshot),
+      ask: () => send({ type: "resync" }),
+    });
   }
 
   /** Sequence number of the last message applied; null before the first. */
   get seq(): number | null {
-    return this.#seq;
+    return this.#messages.seq;
   }
 
+  /** Whether something is missing, and was asked for. */
   get waiting(): boolean {
-    return this.#waiting;
+    return this.#messages.waiting;
   }
 
   subscribe(listener: Listener, signal?: AbortSignal): void {
@@ -125,8 +125,8 @@ export class Store {
   }
 
   receive(message: KernelMessage): void {
-    if (message.type === "snapshot") this.#receiveSnapshot(message);
-    else if (message.type === "batch") this.#receiveBatch(message);
+    if (message.type === "snapshot") this.#messages.replace(message);
+    else if (message.type === "batch") this.#messages.append(message, message.reset);
     else if (message.type === "detail") this.#receiveDetail(message);
   }
 
@@ -152,18 +152,16 @@ export class Store {
 
   /** Take the `snapshot` trait, which is `{}` before the first run. */
   restore(snapshot: Snapshot | Record<string, never> | null | undefined): void {
-    if (snapshot && typeof snapshot.seq === "number") this.#receiveSnapshot(snapshot as Snapshot);
+    if (snapshot && typeof snapshot.seq === "number") this.#messages.replace(snapshot as Snapshot);
   }
 
   /** Of a run under way, what came between its snapshot and now is lost: ask for all of it. */
   catchUp(): void {
-    if (!busy(this.state.phase)) return;
-    this.#waiting = true;
-    this.#requestSnapshot();
+    if (busy(this.state.phase)) this.#messages.catchUp();
   }
 
   dispose(): void {
-    clearTimeout(this.#timer);
+    this.#messages.dispose();
     this.#listeners.clear();
     this.#detailListeners.clear();
   }
@@ -179,9 +177,7 @@ export class Store {
     this.#detailListeners.notify();
   }
 
-  #receiveSnapshot(snapshot: Snapshot): void {
-    const known = this.#seq !== null && snapshot.run === this.run && snapshot.seq <= this.#seq;
-    if (known && !this.#waiting) return;
+  #replace(snapshot: Snapshot): void {
     this.#clear();
     if (snapshot.run !== this.run) this.selection.clear();
     this.runInfo = {};
@@ -192,32 +188,11 @@ export class Store {
     this.conversation = NO_CONVERSATION;
     this.#apply(snapshot);
     this.run = snapshot.run;
-    this.#seq = snapshot.seq;
     this.restored = true;
-    this.#waiting = false;
-    clearTimeout(this.#timer);
-    const held = this.#held;
-    this.#held = [];
     this.#listeners.notify();
-    for (const batch of held) this.#receiveBatch(batch);
   }
 
-  #receiveBatch(batch: Batch): void {
-    if (this.#waiting) {
-      this.#held.push(batch);
-      if (this.#held.length > HELD_BATCHES) this.#held.shift();
-      return;
-    }
-    const first = this.#seq === null && (batch.reset || batch.seq <= 1);
-    if (!first) {
-      if (this.#seq !== null && batch.seq <= this.#seq) return;
-      if (this.#seq === null || batch.seq !== this.#seq + 1) {
-        this.#held.push(batch);
-        this.#waiting = true;
-        this.#timer = setTimeout(() => this.#requestSnapshot(), RESYNC_DELAY_MS);
-        return;
-      }
-    }
+  #append(batch: Batch): void {
     if (batch.reset) {
       this.#clear();
       this.selection.clear();
@@ -225,14 +200,8 @@ export class Store {
     }
     this.#apply(batch);
     this.run = batch.run;
-    this.#seq = batch.seq;
     this.restored = false;
     this.#listeners.notify();
-  }
-
-  #requestSnapshot(): void {
-    this.#send({ type: "resync" });
-    this.#timer = setTimeout(() => this.#requestSnapshot(), RESYNC_RETRY_MS);
   }
 
   #clear(): void {

@@ -1,11 +1,11 @@
 import type { Experimental, Host } from "@anywidget/types";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { RESYNC_DELAY_MS, RESYNC_RETRY_MS } from "../src/in_order.js";
 import feed from "../src/index.js";
 import type { FeedTraits, HeatColumns, LaneColumns, RaceMessage, RacePhase, RaceRun } from "../src/protocol.js";
 import { RaceStore } from "../src/race_track_store.js";
 import { lastBefore } from "../src/race_track_lanes.js";
 import { sureness } from "../src/race_track_words.js";
-import { RESYNC_DELAY_MS } from "../src/store.js";
 import { byId, FakeModel } from "./fakes.js";
 
 const HEATS: HeatColumns = {
@@ -231,30 +231,91 @@ describe("what may be said", () => {
   });
 });
 
-describe("the store", () => {
-  it("is restored from a snapshot in the middle of a race, and goes on with the next message", async () => {
-    await open({ ...message(7, "racing", { run: PLAIN, heats: HEATS, lanes: { plain: lane(2, ["p", "p"]), speculative: lane(1, ["ac"]) } }), whole: true });
+describe("a page that is opened in the middle of a race", () => {
+  const all = (seq: number, n: number): RaceMessage => ({
+    ...message(seq, "racing", { run: PLAIN, heats: HEATS, lanes: { plain: lane(2, Array.from({ length: n }, () => "p")), speculative: lane(1, ["ac"]) } }),
+    whole: true,
+  });
+  const running = all(7, 2);
+  const one = (seq: number, from: number) => message(seq, "racing", { run: PLAIN, lanes: { plain: lane(2, ["p"], from) } });
+
+  it("is restored from its snapshot, and goes on with what comes after the answer", async () => {
+    await open(running);
     expect([kinds("plain"), kinds("speculative")]).toEqual(["pp", "ac"]);
-    tell(message(7, "racing", { run: PLAIN, lanes: { plain: lane(2, ["p"], 2) } }), message(8, "racing", { run: PLAIN, lanes: { plain: lane(2, ["p"], 2) } }));
+    tell(one(7, 1), all(8, 2), one(9, 2));
     expect(kinds("plain")).toBe("ppp");
     expect(words("speculative"), "it had run before this page was opened").toContain("2 tokens");
   });
 
+  it("asks at once for what came before it listened, were it the end", async () => {
+    await open(running);
+    expect(model.sent()).toEqual([{ type: "resync" }]);
+    tell({ ...all(9, 4), state: message(9, "finished").state, run: { ...PLAIN, live: false } });
+    expect([kinds("plain"), status()]).toEqual(["pppp", "Finished: 0 prompts"]);
+    vi.advanceTimersByTime(60_000);
+    expect(model.sent()).toHaveLength(1);
+  });
+
+  it("neither loses nor doubles what comes around the answer", async () => {
+    await open(running);
+    tell(one(8, 2), one(9, 3));
+    expect(kinds("plain"), "that may not be all").toBe("pp");
+    tell(all(9, 4), one(10, 4));
+    expect(kinds("plain")).toBe("ppppp");
+  });
+
+  it.each(["idle", "finished"] as const)("has nothing to ask for while the race is %s", async (phase) => {
+    await open({ ...message(0, phase, { heats: HEATS }), whole: true });
+    vi.advanceTimersByTime(60_000);
+    expect(model.sent()).toEqual([]);
+    tell(message(1, "loading"));
+    expect(status()).toBe("Loading the models");
+  });
+});
+
+describe("the store", () => {
+  const send = vi.fn();
+  let store: RaceStore;
+  const part = (seq: number, phase: RacePhase = "racing") => message(seq, phase, { lanes: { speculative: lane(1, ["c"], seq - 1) } });
+  const whole = (seq: number) => ({ ...message(seq, "racing", { heats: HEATS, lanes: { speculative: lane(1, Array.from({ length: seq }, () => "c")) } }), whole: true });
+  const text = () => store.lanes.speculative?.kind;
+
+  beforeEach(() => {
+    send.mockClear();
+    store = new RaceStore(send);
+    store.receive(part(1));
+  });
+
   it("asks for everything once where a message is missing, and again if that stays unanswered", () => {
-    const send = vi.fn();
-    const store = new RaceStore(send);
-    store.receive(message(1, "racing", { lanes: { speculative: lane(1, ["c"]) } }));
-    store.receive(message(3, "racing", { lanes: { speculative: lane(1, ["c"], 2) } }));
-    store.receive(message(4, "racing", { lanes: { speculative: lane(1, ["c"], 3) } }));
+    for (const seq of [3, 4]) store.receive(part(seq));
     vi.advanceTimersByTime(RESYNC_DELAY_MS);
     expect(send.mock.calls).toEqual([[{ type: "resync" }]]);
-    vi.advanceTimersByTime(2000);
+    vi.advanceTimersByTime(RESYNC_RETRY_MS);
     expect(send).toHaveBeenCalledTimes(2);
-    store.receive({ ...message(5, "racing", { heats: HEATS, lanes: { speculative: lane(1, ["c", "c", "c", "c", "c"]) } }), whole: true });
-    store.receive(message(6, "racing", { lanes: { speculative: lane(1, ["c"], 5) } }));
-    expect(store.lanes.speculative?.kind).toBe("cccccc");
-    vi.advanceTimersByTime(5000);
+    for (const one of [whole(5), part(6)]) store.receive(one);
+    expect(text()).toBe("cccccc");
+    vi.advanceTimersByTime(60_000);
     expect(send).toHaveBeenCalledTimes(2);
+  });
+
+  it("keeps what is newer than the snapshot that closes a gap, the end too", () => {
+    for (const one of [part(3), part(4, "finished")]) store.receive(one);
+    store.restore(whole(2));
+    expect([text(), store.state.phase]).toEqual(["cccc", "finished"]);
+    vi.advanceTimersByTime(60_000);
+    expect(send).not.toHaveBeenCalled();
+  });
+
+  it("does not go back to a snapshot that is older than what it has", () => {
+    for (const one of [part(2), part(3)]) store.receive(one);
+    store.restore(whole(2));
+    store.receive(whole(2));
+    expect(text()).toBe("ccc");
+    store.receive(part(5));
+    store.restore(whole(2));
+    expect(text(), "nor while something is missing").toBe("ccc");
+    vi.advanceTimersByTime(RESYNC_DELAY_MS);
+    expect(send.mock.calls).toEqual([[{ type: "resync" }]]);
   });
 });
 

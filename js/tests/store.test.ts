@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
+import { RESYNC_DELAY_MS, RESYNC_RETRY_MS } from "../src/in_order.js";
 import type { PageMessage } from "../src/protocol.js";
-import { RESYNC_DELAY_MS, RESYNC_RETRY_MS, Store } from "../src/store.js";
+import { Store } from "../src/store.js";
 import { batch, curves, dropped, runState, tokens } from "./fakes.js";
 
 let asked: PageMessage[];
@@ -110,10 +111,19 @@ describe("a gap", () => {
   });
 
   it("stays open when the snapshot is older than the gap", () => {
+    store.receive(batch(6, { tokens: tokens(["f"]) }));
+    store.receive({ type: "snapshot", seq: 2, run: 1, tokens: tokens(["a", "b"]) });
+    expect(store.tokens.text.join("")).toBe("abc");
     vi.advanceTimersByTime(RESYNC_DELAY_MS);
+    expect(asked).toEqual([{ type: "resync" }]);
+  });
+
+  it("is no reason to go back to a snapshot that is older than what is shown", () => {
     store.receive({ type: "snapshot", seq: 1, run: 1, tokens: tokens(["a"]) });
+    store.receive({ type: "snapshot", seq: 0, run: 0 });
+    expect(store.tokens.text).toEqual(["a"]);
     vi.advanceTimersByTime(RESYNC_DELAY_MS);
-    expect(asked).toHaveLength(2);
+    expect(asked).toEqual([{ type: "resync" }]);
   });
 });
 

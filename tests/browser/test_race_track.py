@@ -1,5 +1,6 @@
 """A race watched in JupyterLab: to its end, stopped, reloaded in the middle, and without a draft."""
 
+import json
 import re
 
 import pytest
@@ -9,6 +10,18 @@ from tests.browser.dashboard import kernel_value, test_id, wait_until
 
 PROMPTS = ["Tell me a story", "Why does it rain?"]
 BLOCKS = ".sv-race-blocks i"
+STOP_WHEN_ASKED = """
+def get_state(*args, made=track.get_state, **kwargs):
+    state = made(*args, **kwargs)
+    phases.append(state["snapshot"]["state"]["phase"])
+    if len(phases) == 2:
+        track.stop(), track.wait(30)
+    return state
+
+
+phases, track.get_state = [], get_state
+"""
+"""Ends the race after a reloading page was given its snapshot (ipywidgets makes it twice), before it can listen."""
 
 
 @pytest.fixture
@@ -44,6 +57,19 @@ def run_number(page):
 
 def lane(page, way):
     return page.locator(test_id(f"lane-{way}"))
+
+
+def table(page):
+    """Every prompt and its ratio, as the page has them."""
+    return [row.split("\n")[:2] for row in page.locator(test_id("race-prompt")).all_inner_texts()]
+
+
+def raced(notebook):
+    """The same of the prompts that are done, and the speedup, as the kernel has them."""
+    rows = kernel_value(
+        notebook, "__import__('json').dumps([[h.prompt.text, f'{h.speedup():.2f}×'] for h in track.result.heats])"
+    )
+    return json.loads(rows), kernel_value(notebook, "f'{track.result.interval().ratio:.2f}×'")
 
 
 def test_a_race_to_its_end(race):
@@ -93,8 +119,8 @@ def test_stop_in_the_middle_and_start_again(race):
     assert not notebook.errors
 
 
-def test_reload_in_the_middle_finds_the_race_again(race):
-    notebook = race(max_tokens=200, repeats=60, ignore_eos=True)
+def test_reload_in_the_middle_finds_the_race_again_and_its_end(race):
+    notebook = race(max_tokens=64, repeats=30, ignore_eos=True)
     page = notebook.page
     page.click(test_id("race-start"))
     wait_until(page, lambda: run_number(page) > 1 and lane(page, "plain").locator(BLOCKS).count() > 20, seconds=60)
@@ -103,11 +129,32 @@ def test_reload_in_the_middle_finds_the_race_again(race):
     notebook.reload()
     page.wait_for_selector(f"{test_id('lane-speculative')} {BLOCKS}", state="attached")
     wait_until(page, lambda: run_number(page) > before, seconds=60)
-    assert "Prompt 1 of 2" in status(page)
     assert page.inner_text(test_id("race-speedup")) != "—"
     assert lane(page, "plain").locator(BLOCKS).count() > 0
-    page.click(test_id("race-stop"))
-    wait_until(page, lambda: "Stopped" in status(page))
+    wait_until(page, lambda: status(page) == "Finished: 2 prompts", seconds=120)
+    rows, speedup = raced(notebook)
+    assert table(page) == rows and [prompt for prompt, _ in rows] == PROMPTS
+    wait_until(page, lambda: page.inner_text(test_id("race-speedup")) == speedup)
+    verdict = kernel_value(notebook, "track.result.verdict")
+    assert page.inner_text(test_id("race-verdict")).lower().endswith(verdict.replace("`", "").lower())
+    for way in ("plain", "speculative"):
+        assert lane(page, way).locator(BLOCKS).count() == 64
+    assert not notebook.errors
+
+
+def test_an_end_before_a_reloaded_page_listens_is_told(race):
+    notebook = race(max_tokens=64, repeats=30, ignore_eos=True)
+    page = notebook.page
+    page.click(test_id("race-start"))
+    wait_until(page, lambda: "Prompt 2 of 2" in status(page), seconds=60)
+    kernel_value(notebook, f"str(exec({STOP_WHEN_ASKED!r}))")
+    notebook.save()
+    notebook.reload()
+    wait_until(page, lambda: page.locator(test_id("race")).count() and "2 of 2" not in status(page))
+    assert kernel_value(notebook, "str(phases)") in ("['warming', 'warming']", "['racing', 'racing']")
+    assert status(page) == "Stopped after 1 of 2 prompts" and page.is_enabled(test_id("race-start"))
+    rows, _ = raced(notebook)
+    assert table(page) == [*rows, [PROMPTS[1], "—"]] and rows[0][0] == PROMPTS[0]
     assert not notebook.errors
 
 

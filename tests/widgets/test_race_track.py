@@ -134,6 +134,24 @@ def test_a_snapshot_in_the_middle_and_what_comes_after_it_are_everything(make):
     assert page.messages[-1][1]["whole"] and page.lanes == lanes
 
 
+def test_a_page_that_asks_in_the_middle_has_everything_at_the_end(make):
+    track, page = make(PROMPTS[:1], max_tokens=200, ignore_eos=True)
+    track.start()
+    wait_until(lambda: "plain" in page.lanes and len(page.lanes["plain"]["text"]) > 20)
+    for _ in range(5):
+        before = page.seq
+        track._on_message(track, {"type": "resync"}, [])
+        assert page.seq > before, "an answer is newer than all that was told"
+        time.sleep(0.02)
+    assert track.wait(120)
+    assert sum(message["whole"] for _, message in page.messages) == 6
+    for way in ("plain", "speculative"):
+        last = [one for one in track.result.heats[0].timings if one.way == way][-1]
+        assert page.lanes[way]["count"][-1] == last.n_tokens == len(page.lanes[way]["text"]) == 200
+        assert page.lanes[way]["seconds"][-1] == pytest.approx(last.seconds, abs=1e-5)
+    assert page.heats["ratio"] == pytest.approx([track.result.heats[0].speedup()], abs=1e-6)
+
+
 def test_stop_while_it_races_keeps_the_prompts_that_are_done(make):
     track, page = make(max_tokens=100, ignore_eos=True)
     track.start()
@@ -179,7 +197,7 @@ def test_without_a_draft_it_fails_in_words():
 
 
 def test_a_crash_is_told_and_the_next_race_runs(make):
-    track, page = make(PROMPTS[:1], repeats=50)
+    track, page = make(PROMPTS[:1], repeats=50, max_tokens=400, ignore_eos=True)
     track.start()
     wait_until(lambda: page.run["live"] and page.run["way"] == "plain")
     os.kill(track._pairs[1]._client.pid, 9)
