@@ -15,12 +15,11 @@ from specviz.engines import messages as m
 from specviz.engines.errors import PromptError
 from specviz.models import ModelNotFoundError
 from specviz.pair import Generation, Pair, engine_of, is_url, load
-from specviz.trace import Conversation, Event, Header, StopReason, Trace, Turn, read_conversation
+from specviz.trace import Conversation, Event, Header, Trace, Turn, read_conversation
 from specviz.trace.conversation import encodable
 from specviz.trace.projection import project_answer
-from specviz.widgets.feed import IDLE, Feed
+from specviz.widgets.feed import IDLE, Feed, ended
 from specviz.widgets.model_choice import ModelChoice
-from specviz.widgets.replay import ended
 from specviz.widgets.static_html import conversation_html
 from specviz.widgets.turn_columns import turn_columns
 
@@ -283,8 +282,7 @@ class Explorer(ModelChoice, Feed):
         self._projection.take()
         self._state = IDLE
         if live.traces:
-            full = live.traces[-1].stats.stop_reason == StopReason.CONTEXT_LENGTH
-            self._state = ended(live.traces) | {"can_continue": not full}
+            self._state = ended(live.traces)
 
     def _beside(self) -> dict[str, Any]:
         turns = [columns for _, columns in self._earlier]

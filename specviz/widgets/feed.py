@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -21,7 +21,7 @@ from specviz.trace import Baseline, Header, Round, StopReason, Trace
 from specviz.trace.dialects import DIALECTS
 from specviz.trace.events import Event
 from specviz.trace.inspection import round_detail
-from specviz.trace.projection import Projection
+from specviz.trace.projection import STOP_WORDS, Projection
 from specviz.trace.reasoning import TAGS, check_tags
 from specviz.widgets.bundle import BundleWidget, joined
 
@@ -49,6 +49,20 @@ def state(
 
 
 IDLE = state("idle")
+
+
+def ended(traces: Sequence[Trace]) -> dict[str, Any]:
+    """Return the state of a view that shows an answer and its continuations to their end."""
+    summary = traces[-1].summary
+    if summary is None:
+        return state("stopped", "the record breaks off", can_continue=True)
+    if summary.stop_reason == StopReason.FAILED:
+        return state("failed", summary.error, can_continue=True)
+    if summary.stop_reason == StopReason.USER_STOPPED:
+        return state("stopped", "; ".join(summary.notes), can_continue=True)
+    why = STOP_WORDS.get(summary.stop_reason or "", "")
+    full = summary.stop_reason == StopReason.CONTEXT_LENGTH
+    return state("finished", "; ".join(filter(None, (why, *summary.notes))), can_continue=not full)
 
 
 class Feed(BundleWidget):
@@ -235,11 +249,8 @@ class Feed(BundleWidget):
                 self._send_batch(state=state(phase, detail, running=True))
 
     def _end(self, generation: Generation) -> None:
-        summary = None if generation.trace is None else generation.trace.summary
-        reason = None if summary is None else summary.stop_reason
-        phase = "stopped" if reason == StopReason.USER_STOPPED else "finished"
-        notes = "; ".join(summary.notes) if summary is not None else ""
-        self._send_batch(state=state(phase, notes, can_continue=reason != StopReason.CONTEXT_LENGTH))
+        trace = generation.trace
+        self._send_batch(state=state("stopped", can_continue=True) if trace is None else ended([trace]))
 
     def _fail(self, phase: str, error: BaseException) -> None:
         with self._sending:

@@ -9,10 +9,10 @@ from typing import Any
 import traitlets as t
 
 from specviz.pair import Generation
-from specviz.trace import StopReason, Trace, read_trace
+from specviz.trace import Trace, read_trace
 from specviz.trace.projection import project_answer
 from specviz.trace.reasoning import TAGS
-from specviz.widgets.feed import Feed, state
+from specviz.widgets.feed import Feed, ended
 from specviz.widgets.static_html import traces_html
 
 Recorded = Trace | str | Path | Iterable[Trace]
@@ -91,14 +91,3 @@ def traces_of(recorded: Recorded) -> list[Trace]:
 def snapshot(traces: Sequence[Trace], reasoning_tags: Sequence[str] = TAGS, *, run: int = 1) -> dict[str, Any]:
     """Return all of a recorded answer as one message of docs/protocol.md."""
     return {"seq": 1, "run": run, "state": ended(traces)} | project_answer(traces, reasoning_tags).take()
-
-
-def ended(traces: Sequence[Trace]) -> dict[str, Any]:
-    """Return the state of a view that shows all of them."""
-    summary = traces[-1].summary
-    if summary is None:
-        return state("stopped", "the record breaks off")
-    if summary.stop_reason == StopReason.FAILED:
-        return state("failed", summary.error)
-    stopped = summary.stop_reason == StopReason.USER_STOPPED
-    return state("stopped" if stopped else "finished", "; ".join(summary.notes))

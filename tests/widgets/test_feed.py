@@ -8,6 +8,8 @@ import pytest
 import traitlets as t
 
 import specviz as sv
+from specviz.trace import Header, ModelInfo, StopReason, Summary, Trace
+from specviz.widgets.feed import ended
 from specviz.widgets.parts import Part
 
 
@@ -288,3 +290,18 @@ def test_a_page_that_asks_about_a_round_is_told_of_it(feed, quick_pair):
     assert (answer["type"], answer["run"], answer["round"]) == ("detail", 1, last)
     assert answer["tokens"][-1]["index"] == len(content["tokens"]["text"]) - 1
     assert all(token["main_top"]["text"] for token in answer["tokens"])
+
+
+@pytest.mark.parametrize(
+    ("reason", "phase", "message", "can_continue"),
+    [
+        (StopReason.EOS_FOUND, "finished", "end of text; a note", True),
+        (StopReason.MAX_TOKENS, "finished", "token limit; a note", True),
+        (StopReason.CONTEXT_LENGTH, "finished", "context full; a note", False),
+        (StopReason.USER_STOPPED, "stopped", "a note", True),
+    ],
+)
+def test_the_status_says_why_it_ended(reason, phase, message, can_continue):
+    trace = Trace.of([Header(main=ModelInfo(name="m"), prompt="?"), Summary(stop_reason=reason, notes=("a note",))])
+    shown = ended([trace])
+    assert (shown["phase"], shown["message"], shown["can_continue"]) == (phase, message, can_continue)
