@@ -79,6 +79,7 @@ def test_the_page_plays_steps_and_searches(open_page):
     page.click(test_id("replay-play"))
     wait_until(page, lambda: round_shown(page) > 4)
     page.click(test_id("replay-play"))
+    page.wait_for_timeout(100)  # the words are drawn in the next frame
     paused = round_shown(page)
     page.wait_for_timeout(300)
     assert round_shown(page) == paused and page.locator(TOKENS).count() > 4
@@ -185,6 +186,7 @@ def test_a_replay_in_jupyterlab(lab, open_notebook):
     page.wait_for_selector(test_id("player"))
     wait_until(page, lambda: round_shown(page) > 2)
     page.click(test_id("replay-play"))
+    page.wait_for_timeout(100)  # the words are drawn in the next frame
     paused = round_shown(page)
     assert 2 < paused < 80
     page.wait_for_timeout(300)
@@ -245,7 +247,7 @@ def test_the_page_of_a_conversation_plays_every_turn(open_page):
     assert page.locator(test_id("player")).count() == 1 and " three" not in page.inner_text(STREAM)
     page.click(test_id("replay-restart"))
     page.click(test_id("replay-on"))
-    assert round_shown(page) == 1
+    wait_until(page, lambda: round_shown(page) == 1)
     page.click(f"{STREAM} [data-i='0']")
     page.wait_for_selector(test_id("inspector"))
     page.set_viewport_size({"width": 400, "height": 900})
