@@ -55,6 +55,13 @@ def settled(page: Page, words: str, seconds: float = 90.0) -> None:
     page.wait_for_timeout(1500)
 
 
+def answered(page: Page) -> None:
+    """Generate in a dashboard, to the end."""
+    page.click(shown("generate"))
+    page.wait_for_function(f"!document.querySelector(`{shown('status')}`).innerText.includes('Finished')")
+    settled(page, "Finished")
+
+
 def keep(part: Page | Locator, name: str) -> None:
     """Take a picture."""
     part.screenshot(path=IMAGES / f"{name}.png")
@@ -64,8 +71,8 @@ def keep(part: Page | Locator, name: str) -> None:
 def explorer(lab: Lab, page: Page) -> None:
     """The dashboard after a run, in both themes."""
     notebook = opened(lab, page, EXPLORER)
-    page.click(shown("generate"))
-    settled(page, "Finished")
+    answered(page)  # once before: what is made and read on first use is there
+    answered(page)
     for theme, name in (("dark", "explorer-dark"), ("light", "explorer")):
         notebook.theme(theme)
         page.locator(shown("explorer")).evaluate("one => one.scrollIntoView({block: 'start'})")
@@ -77,8 +84,7 @@ def generation(lab: Lab, page: Page) -> None:
     """A run of the dashboard, moving, at the pace at which it went."""
     opened(lab, page, EXPLORER)
     page.locator(shown("explorer")).evaluate("one => one.scrollIntoView({block: 'start'})")
-    page.click(shown("generate"))  # once before: what is made on first use is made
-    settled(page, "Finished")
+    answered(page)  # once before: what is made and read on first use is there
     shots: list[tuple[float, bytes]] = []
     camera = page.context.new_cdp_session(page)
 
@@ -90,9 +96,7 @@ def generation(lab: Lab, page: Page) -> None:
 
     camera.on("Page.screencastFrame", take)
     camera.send("Page.startScreencast", {"format": "jpeg", "quality": 95})
-    page.click(shown("generate"))
-    page.wait_for_function(f"!document.querySelector(`{shown('status')}`).innerText.includes('Finished')")
-    settled(page, "Finished")
+    answered(page)
     camera.send("Page.stopScreencast")
     frames = [smaller(shot) for _, shot in shots]
     frames.append(smaller(page.screenshot()))

@@ -114,7 +114,8 @@ class Library:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until indexing has ended; return whether it has, within `timeout` seconds."""
-        thread = self._thread
+        with self._lock:  # until it is started
+            thread = self._thread
         if thread is not None:
             thread.join(timeout)
         return thread is None or not thread.is_alive()
