@@ -108,6 +108,8 @@ export interface Baseline {
   n_tokens: number;
   age_tokens: number;
   age_s: number;
+  /** Where the speedup comes from, as a sentence; empty where nothing was drafted. */
+  account: string;
 }
 
 export interface RunState {

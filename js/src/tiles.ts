@@ -17,6 +17,7 @@ export class Tiles {
   readonly #tiles = new Map<string, { label: HTMLElement; value: HTMLElement }>();
   #metrics: Metrics = "specviz";
   readonly #baseline = h("p", { class: "sv-caption", "data-testid": "baseline" });
+  readonly #account = h("p", { class: "sv-caption sv-account", "data-testid": "account" });
 
   constructor(store: Store, signal: AbortSignal) {
     this.#store = store;
@@ -33,6 +34,7 @@ export class Tiles {
       if (key === "speedup") tile.append(this.#baseline);
       this.element.append(tile);
     }
+    this.element.append(this.#account);
     store.subscribe(paced(() => this.draw(), READABLE_MS, signal), signal);
     this.draw();
   }
@@ -54,6 +56,7 @@ export class Tiles {
       drawValue(tile.value, row?.value ?? "—");
     }
     setText(this.#baseline, baselineText(this.#store.baseline));
+    setText(this.#account, this.#store.baseline?.account ?? "");
   }
 }
 

@@ -47,7 +47,7 @@ function snapshot(more: Partial<Snapshot> = {}): Snapshot {
       { key: "output_tokens", label: "Output tokens", value: "9" },
       { key: "stop_reason", label: "Stop reason", value: "end of text" },
     ],
-    baseline: { tokens_per_second: 2, n_tokens: 16, age_tokens: 9, age_s: 6 },
+    baseline: { tokens_per_second: 2, n_tokens: 16, age_tokens: 9, age_s: 6, account: "A round brings 2.00 tokens in the time of 1.00 plain ones" },
     state: runState("finished", { message: "end of text" }),
     ...more,
   };

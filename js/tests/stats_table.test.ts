@@ -75,11 +75,18 @@ describe("Tiles", () => {
     expect(byId(tiles.element, "baseline").textContent).toBe("no baseline measured");
   });
 
+  it("says where the speedup comes from", () => {
+    const tiles = new Tiles(store, new AbortController().signal);
+    store.receive(batch(1, { baseline: { tokens_per_second: 60, n_tokens: 16, age_tokens: 4, age_s: 1, account: "<b>A round</b>" } }));
+    tiles.draw();
+    expect(byId(tiles.element, "account").textContent).toBe("<b>A round</b>");
+  });
+
   it("says what the speedup is measured against, and how old that is", () => {
-    expect(baselineText({ tokens_per_second: 61.2, n_tokens: 16, age_tokens: 120, age_s: 3.1 })).toBe(
+    expect(baselineText({ tokens_per_second: 61.2, n_tokens: 16, age_tokens: 120, age_s: 3.1, account: "" })).toBe(
       "against 61.2 tok/s plain: 16 tokens of this prompt, 120 tokens (3.1 s) ago",
     );
-    expect(baselineText({ tokens_per_second: 61, n_tokens: 1, age_tokens: 1, age_s: 240 })).toBe(
+    expect(baselineText({ tokens_per_second: 61, n_tokens: 1, age_tokens: 1, age_s: 240, account: "" })).toBe(
       "against 61.0 tok/s plain: 1 token of this prompt, 1 token (4 min) ago",
     );
   });

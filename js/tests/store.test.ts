@@ -57,7 +57,7 @@ describe("batches", () => {
   });
 
   it("can take the baseline away again, but an absent one changes nothing", () => {
-    const baseline = { tokens_per_second: 60, n_tokens: 16, age_tokens: 0, age_s: 0 };
+    const baseline = { tokens_per_second: 60, n_tokens: 16, age_tokens: 0, age_s: 0, account: "" };
     store.receive(batch(1, { baseline }));
     store.receive(batch(2));
     expect(store.baseline).toEqual(baseline);

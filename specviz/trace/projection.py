@@ -26,6 +26,8 @@ KIND = {
 FATE = {Fate.REFUSED: "r", Fate.DISCARDED: "d", Fate.UNSENT: "u", Fate.PAST_END: "e"}
 DIGITS = 6
 """Digits of probabilities, curves and times on their way to the page."""
+SLOWER = 0.95
+"""Speedup below which an answer is called slower; nearer to 1 a baseline of some tokens cannot tell."""
 ROUND_COLUMNS = ("draft", "verify", "other", "drafted", "sent", "accepted", "agreed", "tokens")
 """Of each round: three times (s), then counts; `agreed` is accepted + past the end, `tokens` those of the output."""
 
@@ -151,7 +153,7 @@ class Projection:
         content: dict[str, Any] = {
             "stats": stats_rows(stats),
             "metrics": dialects.values(stats),
-            "baseline": self._baseline_content(),
+            "baseline": self._baseline_content(stats),
         }
         if not self._worded:
             content["metric_words"], self._worded = dialects.words(), True
@@ -168,7 +170,7 @@ class Projection:
         self._clear()
         return content
 
-    def _baseline_content(self) -> dict[str, Any] | None:
+    def _baseline_content(self, stats: Stats) -> dict[str, Any] | None:
         if self.baseline is None:
             return None
         age = self._clock - self.baseline.time - self.baseline.seconds
@@ -177,7 +179,21 @@ class Projection:
             "n_tokens": self.baseline.n_tokens,
             "age_tokens": self._n_output - self._baseline_at,
             "age_s": round(max(0.0, age), 2),
+            "account": account(stats),
         }
+
+
+def account(stats: Stats) -> str:
+    """Say where a speedup comes from: it is what a round brings, divided by what it takes in plain tokens' time."""
+    if not stats.speedup or stats.tokens_per_round is None or not stats.drafting_rounds:
+        return ""
+    takes = stats.tokens_per_round / stats.speedup
+    brings = f"a round brings {stats.tokens_per_round:.2f} tokens in the time of {takes:.2f} plain ones"
+    if stats.speedup >= SLOWER:
+        return brings.capitalize()
+    parts = {"drafting": stats.draft_seconds, "verifying": stats.verify_seconds, "neither": stats.other_seconds}
+    most = max(parts, key=parts.__getitem__)
+    return f"Slower than without a draft: {brings}, {100 * parts[most] / stats.generation_time:.0f} % of it {most}"
 
 
 def project(events: Iterable[Event], reasoning_tags: Sequence[str] = TAGS) -> Projection:

@@ -1,13 +1,14 @@
 """What is shown is what is in the trace: in batches or at once, the same columns."""
 
+import re
 from itertools import accumulate
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specviz.trace import Fate, Header, ModelInfo, Pieces, Round, Settings, Summary, Trace
-from specviz.trace.projection import FATE, Projection, project, run_info, stats_rows
+from specviz.trace import Baseline, Fate, Header, ModelInfo, Pieces, Round, Settings, Summary, Trace
+from specviz.trace.projection import FATE, Projection, account, project, run_info, stats_rows
 from specviz.widgets.figures import trace_figure
 from specviz.widgets.static_html import trace_html
 from tests.trace.strategies import traces
@@ -144,3 +145,40 @@ def test_every_row_of_the_statistics_says_what_it_means():
     assert rows["mean_draft_length"]["value"] == "1.00"
     assert "speedup" not in rows
     assert all(row["help"] for row in rows.values())
+
+
+@given(traces())
+def test_the_account_of_a_speedup_is_its_two_factors(trace):
+    projection = project(trace.events())
+    stats, words = projection.stats, account(projection.stats)
+    if not words:
+        assert not stats.speedup or not stats.drafting_rounds
+        return
+    brings, takes = map(float, re.search(r"brings ([\d.]+) tokens in the time of ([\d.]+) plain", words).groups())
+    assert brings == pytest.approx(stats.tokens_per_round, abs=0.006)
+    assert takes == pytest.approx(stats.tokens_per_round / stats.speedup, abs=0.006, rel=1e-6)
+    assert words.startswith("Slower") == (stats.speedup < 0.95)
+
+
+@pytest.mark.parametrize(
+    ("verify", "begins"), [(0.015, "A round brings 2.00 "), (0.05, "Slower than without a draft: a round")]
+)
+def test_a_slow_answer_says_what_takes_the_time(verify, begins):
+    trace = Trace(Header(main=ModelInfo(name="m"), draft=ModelInfo(name="d"), drafter="model", prompt="?"))
+    trace.add(Baseline(start=0, n_tokens=10, seconds=0.1, time=0.0))
+    for i in range(5):
+        trace.add(
+            Round(
+                index=i,
+                start=2 * i,
+                drafted=(1, 2),
+                sent=2,
+                accepted=1,
+                closing=3,
+                draft_seconds=0.004,
+                verify_seconds=verify,
+            )
+        )
+    words = account(trace.stats)
+    assert words.startswith(begins)
+    assert words.endswith("93 % of it verifying" if verify > 0.02 else "1.90 plain ones")
