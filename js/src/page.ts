@@ -49,7 +49,7 @@ function openReplay(root: HTMLElement, { details, snapshot, ...shown }: ReplayPa
 /** All turns to choose from, and the one that is chosen: at first the last. */
 function openConversation(root: HTMLElement, { name, turns, ...shown }: ConversationPage, signal: AbortSignal): void {
   const model = modelOf(shown);
-  const el = h("div", { class: "sv-page" });
+  const el = h("div", {});
   const choices = turns.map(({ user, caption }, i) => {
     const choice = h("button", { type: "button", class: "sv-turn-choice", "data-testid": "turn-choice" }, h("span", {}, user), h("span", { class: "sv-caption" }, caption));
     choice.addEventListener("click", () => show(i));

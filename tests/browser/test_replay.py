@@ -237,6 +237,7 @@ def test_the_page_of_a_conversation_plays_every_turn(open_page):
     choices = page.locator(test_id("turn-choice"))
     assert page.inner_text("h1") == "Counting" and choices.count() == 2
     assert page.inner_text(STREAM).count(" three") > 5
+    assert page.inner_text(".sv-runinfo").startswith("big · draft small")
     page.wait_for_selector(f"{test_id('turn-choice')}[aria-current=true]:has-text('Go on')")
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / "conversation-page.png", full_page=True)
