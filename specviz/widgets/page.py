@@ -23,7 +23,7 @@ from specviz.trace.reasoning import TAGS
 from specviz.widgets.bundle import STATIC
 from specviz.widgets.replay import snapshot
 from specviz.widgets.static_html import conversation_html, traces_html
-from specviz.widgets.turn_columns import turn_columns
+from specviz.widgets.turn_columns import figures
 
 MAX_DETAILS = 4000
 """Most rounds whose details are kept (650 bytes each); in longer answers a token's card says what the columns hold."""
@@ -81,12 +81,12 @@ def conversation_page(conversation: Conversation, *, reasoning_tags: Sequence[st
         raise ValueError("nothing was generated yet")
     if len(turns) == 1:
         return page_html(turns[0].traces, reasoning_tags=reasoning_tags, **shown)
+    pages = [page_data(turn.traces, reasoning_tags, run=run) for run, turn in enumerate(turns, 1)]
     data = {
         "name": conversation.name,
         "turns": [
-            page_data(turn.traces, reasoning_tags, run=run)
-            | {"user": turn.user, "caption": turn_columns(turn, reasoning_tags)["caption"]}
-            for run, turn in enumerate(turns, 1)
+            page | {"user": turn.user, "caption": " · ".join(figures(page["snapshot"]["stats"]))}
+            for turn, page in zip(turns, pages, strict=True)
         ],
     }
     record = conversation_html(conversation, bool(shown.get("show_rejected")), reasoning_tags)

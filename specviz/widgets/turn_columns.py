@@ -7,14 +7,13 @@ from itertools import groupby
 from typing import Any
 
 from specviz.trace import Turn
-from specviz.trace.projection import project_answer, stats_rows
+from specviz.trace.projection import project_answer
 from specviz.trace.reasoning import TAGS
 
 
 def turn_columns(turn: Turn, reasoning_tags: Sequence[str] = TAGS) -> dict[str, Any]:
     """Return one of the `turns` of docs/protocol.md: an answer in runs of tokens of one kind."""
-    projection = project_answer(turn.traces, reasoning_tags)
-    content = projection.take()
+    content = project_answer(turn.traces, reasoning_tags).take()
     tokens = content.get("tokens", {"text": [], "kind": ""})
     thinking = _thinking(content.get("reasoning"), len(tokens["text"]))
     shown = [
@@ -23,20 +22,22 @@ def turn_columns(turn: Turn, reasoning_tags: Sequence[str] = TAGS) -> dict[str, 
         if kind.islower() and not thought
     ]
     runs = [(kind, "".join(text for _, text in run)) for kind, run in groupby(shown, lambda token: token[0])]
-    rows = {row["key"]: row["value"] for row in stats_rows(projection.stats)}
     n_thoughts = sum(thinking)
-    caption = (
-        f"{rows['draft_acceptance_rate']} accepted" if "draft_acceptance_rate" in rows else "nothing drafted",
-        f"{rows['tokens_per_second']} tok/s" if "tokens_per_second" in rows else "",
-        f"speedup {rows['speedup']}" if "speedup" in rows else "",
-        f"{n_thoughts:,} tokens of reasoning left out" if n_thoughts else "",
-    )
+    left_out = [f"{n_thoughts:,} tokens of reasoning left out"] if n_thoughts else []
     return {
         "user": turn.user,
         "text": [text for _, text in runs],
         "kind": "".join(kind for kind, _ in runs),
-        "caption": " · ".join(filter(None, caption)),
+        "caption": " · ".join([*figures(content["stats"]), *left_out]),
     }
+
+
+def figures(stats: list[dict[str, str]]) -> list[str]:
+    """Return the figures of an answer that stand in a line beside it; `stats` are those of docs/protocol.md."""
+    rows = {row["key"]: row["value"] for row in stats}
+    accepted = f"{rows['draft_acceptance_rate']} accepted" if "draft_acceptance_rate" in rows else "nothing drafted"
+    more = (("tokens_per_second", "{} tok/s"), ("speedup", "speedup {}"))
+    return [accepted, *(words.format(rows[key]) for key, words in more if key in rows)]
 
 
 def _thinking(reasoning: dict[str, Any] | None, n: int) -> list[bool]:

@@ -142,6 +142,13 @@ def test_every_turn_of_a_conversation_is_in_its_page(tmp_path):
     assert "<title>Counting</title>" in html and "One?" in html, "it reads without JavaScript"
 
 
+def test_a_conversations_page_leaves_no_reasoning_out_and_does_not_say_so():
+    thought = hostile(["<think>", "</think>"])
+    html = page.conversation_page(Conversation(turns=(Turn("One?", (thought,)), Turn("Two?", (thought,)))))
+    shown = data(html)["turns"][0]
+    assert "".join(shown["snapshot"]["tokens"]["text"]) == thought.text and "left out" not in shown["caption"]
+
+
 def test_a_conversation_of_one_turn_is_the_page_of_its_answer(tmp_path):
     path = Conversation(name="x", turns=(Turn("One?", (hostile(),)),)).to_html(tmp_path / "chat.html")
     assert path.read_text("utf-8") == page.page_html([hostile()], show_rejected=False)
