@@ -49,9 +49,9 @@ async function start({ width = 1000, kernel = {}, traits = {} } = {}) {
     if (type === "inspect") queueMicrotask(() => model.emit("msg:custom", { type: "detail", run, round, ...DETAIL }, []));
   };
   const definition = feed();
-  const exports = await definition.initialize({ model, signal });
+  await definition.initialize({ model, signal });
   await definition.render({ model, el, signal });
-  open = { controller, model, exports, el, kernel: new FakeKernel(kernel) };
+  open = { controller, model, el, kernel: new FakeKernel(kernel) };
   return open;
 }
 
@@ -217,18 +217,6 @@ const scenes = {
     await later(100);
     open.el.querySelector(".sv-stream .x[data-fate=r]").dispatchEvent(new MouseEvent("click", { bubbles: true }));
   },
-  async feed() {
-    await scenes.finished();
-  },
-  async parts() {
-    for (const part of ["tokens", "acceptance", "stats"]) {
-      const el = document.createElement("div");
-      page.append(el);
-      open.exports.mount(part, { el, signal: open.controller.signal, model: new FakeModel({ show_provenance: true, show_rejected: true }) });
-    }
-    open.el.remove();
-    await scenes.finished(60);
-  },
   async hostile() {
     const text = ["<img src=x onerror=alert(1)>", " \u202Ereversed", " plain", " ", "\u200f\u2067", "שלום", " عربي", " a\u0300\u0301\u0302\u0303\u0304\u0305", " " + "w".repeat(400), "\ufffd", "", "\t", "x\r", "\n", "\n", "   ", "end", "<|im_end|>"];
     const kind = "acbpacbpacbpacbpaA".slice(0, text.length);
@@ -286,64 +274,6 @@ const scenes = {
   async what_if(options) {
     await start({ width: parseInt(page.style.width), traits: whatIf(options) });
   },
-  async continued() {
-    await scenes.stopped();
-    const { kernel } = open;
-    for (let i = 0; i < 80; i++) {
-      say(kernel.message({ ...kernel.rounds_(2), stats: kernel.stats(), baseline: kernel.baseline(), state: state("generating") }));
-      await later(5);
-    }
-  },
 };
 
-/** Append `total` tokens in batches of `size`; milliseconds per append (script and layout), batch by batch. */
-async function measure(total = 20000, size = 66) {
-  const { kernel, el } = open;
-  say(kernel.start(RUN_INFO));
-  say(kernel.message({ state: state("generating") }));
-  const log = el.querySelector(".sv-stream");
-  const times = [];
-  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
-  while (kernel.tokens < total) {
-    const before = kernel.tokens;
-    const content = { tokens: { text: [], kind: "", round: [], p: [], q: [] }, dropped: { at: [], text: [], fate: "", round: [], q: [], p: [] } };
-    let curves;
-    while (kernel.tokens - before < size) {
-      const more = kernel.rounds_(1);
-      for (const name of ["tokens", "dropped"]) {
-        for (const key of Object.keys(more[name])) content[name][key] = content[name][key].concat(more[name][key]);
-      }
-      curves ??= more.curves;
-    }
-    const message = kernel.message({ ...content, curves });
-    await frame();
-    // The views draw in the next frame: between a callback asked for before the message and one asked for after it,
-    // the last of which forces the layout.
-    let start = 0;
-    let said = 0;
-    const began = performance.now();
-    requestAnimationFrame(() => (start = performance.now()));
-    say(message);
-    said = performance.now() - began;
-    await new Promise((resolve) =>
-      requestAnimationFrame(() => {
-        void log.scrollHeight;
-        times.push(said + performance.now() - start);
-        resolve();
-      }),
-    );
-  }
-  return { times, tokens: kernel.tokens, spans: log.querySelectorAll("[data-i]").length, all: log.querySelectorAll("span").length };
-}
-
-/** What a run costs the page: bring `total` tokens, then stream for `seconds` at 30 batches a second. */
-async function stream(seconds = 5) {
-  const { kernel } = open;
-  const end = performance.now() + 1000 * seconds;
-  while (performance.now() < end) {
-    say(kernel.message({ ...kernel.rounds_(1), stats: kernel.stats(), baseline: kernel.baseline() }));
-    await later(33);
-  }
-}
-
-window.harness = { stream, theme, start, scenes, settled, say, measure, state, get open() { return open; } };
+window.harness = { theme, start, scenes, settled };

@@ -337,9 +337,11 @@ class Explorer(ModelChoice, Feed):
     def _page(self) -> tuple[str, str]:
         from specviz.widgets.page import conversation_page, page_name
 
-        answered = [turn for turn in self.conversation.turns if turn.traces]
-        html = conversation_page(self.conversation, reasoning_tags=self.reasoning_tags, **self._shown())
-        return (f"{_stem(self.name)}.html" if self.name else page_name(answered[0].traces[0].header)), html
+        conversation = self.conversation
+        html = conversation_page(conversation, reasoning_tags=self.reasoning_tags, **self._shown())
+        if conversation.name:
+            return f"{_stem(conversation.name)}.html", html
+        return page_name(conversation.turns[0].traces[0].header), html
 
     def _observe(self) -> None:
         super()._observe()

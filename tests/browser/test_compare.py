@@ -5,7 +5,7 @@ import pytest
 import specviz as sv
 from specviz.trace import Header, ModelInfo, Pieces, Round, Settings, Summary, Trace
 from specviz.trace.events import StopReason
-from tests.browser.dashboard import AXE, assert_accessible, generate, test_id, tokens, wait_until
+from tests.browser.dashboard import IMPACTS, assert_accessible, generate, test_id, tokens, violations, wait_until
 from tests.browser.lab import SHOTS
 from tests.browser.test_replay import HOSTILE, quiet, recorded
 
@@ -156,10 +156,8 @@ def test_reasoning_folds_in_both(open_page, scheme):
     page.focus(TEXT)
     page.keyboard.press("n")
     assert expanded() == ["true"] * 2 and page.locator(".sv-cmp-current >> nth=0").is_visible()
-    page.evaluate(AXE.read_text())
     for _ in range(2):
-        found = page.evaluate("axe.run('.sv-compare').then(r => r.violations)")
-        assert not found, [(one["id"], [node["target"] for node in one["nodes"]]) for one in found]
+        assert violations(page, ".sv-compare") == []
         heads.first.click()
     quiet(page)
 
@@ -248,7 +246,7 @@ def test_a_comparison_in_jupyterlab_is_accessible_and_saves_itself(lab, open_not
     page.focus(TEXT)
     page.keyboard.press("n")
     assert page.inner_text(test_id("compare-status")).startswith("Difference 1 of")
-    assert_accessible(notebook, ".sv-compare")
+    assert_accessible(notebook, ".sv-compare", IMPACTS)
     with page.expect_download() as download:
         page.click(test_id("save-page"))
     path = tmp_path / "saved.html"

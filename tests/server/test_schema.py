@@ -27,7 +27,7 @@ OPERATIONS = [
 @pytest.fixture(scope="module")
 def short(start):
     """A server whose answers are short, so that many can be asked for."""
-    return start(n_ctx=64)
+    return start(time_limit=30.0, n_ctx=64)
 
 
 @pytest.fixture(scope="module")
